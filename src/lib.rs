@@ -1,0 +1,12 @@
+//! MagicLens as a whole: web pages in, (query image, instruction, target image) triplets out.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod http;
+pub mod imaging;
+pub mod pipeline;
+pub mod record;
+pub mod stages;
+pub mod store;
+pub mod table;
+pub mod telemetry;

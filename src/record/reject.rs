@@ -1,0 +1,155 @@
+//! Why something did not go on: a closed list, so that every loss can be counted and looked at.
+
+use serde::{Deserialize, Serialize};
+
+/// One record that a stage did not pass on: a row of `rejects/<stage>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reject {
+    /// The URL of the page or image.
+    pub url: String,
+    /// From the closed list.
+    pub reason: Reason,
+    /// The page that led here, where there is one.
+    pub page_url: String,
+    /// What exactly was seen: a status, a rule, an error message. Never a key, never a body.
+    pub detail: String,
+}
+
+impl Reject {
+    /// A reject of `url` that no page led to.
+    pub fn new(url: impl Into<String>, reason: Reason, detail: impl Into<String>) -> Self {
+        Self { url: url.into(), reason, page_url: String::new(), detail: detail.into() }
+    }
+}
+
+/// Whether a record was turned down by a rule or could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// A rule said no: trying again gives the same answer.
+    Rejected,
+    /// It was wanted and could not be had: counts against `run.failure_budget`.
+    Failed,
+}
+
+macro_rules! reasons {
+    ($($class:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* })*) => {
+        /// The closed list of reasons.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $($($(#[$doc])* #[serde(rename = $name)] $variant,)*)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$($(Self::$variant,)*)*];
+
+            /// The name in tables and on the terminal.
+            pub fn as_str(self) -> &'static str {
+                match self { $($(Self::$variant => $name,)*)* }
+            }
+
+            /// Rejected by a rule, or failed.
+            pub fn class(self) -> Class {
+                match self { $($(Self::$variant => Class::$class,)*)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Rejected {
+        /// The URL is not http(s), has no host, carries credentials or does not parse.
+        BadUrl = "bad_url",
+        /// Longer than `crawl.max_url_length`.
+        UrlTooLong = "url_too_long",
+        /// A path segment repeats more than `crawl.max_path_repeats` times: a crawl trap.
+        PathRepetition = "path_repetition",
+        /// Further from a seed than `crawl.max_depth`.
+        TooDeep = "too_deep",
+        /// Past `crawl.max_pages_per_host`.
+        PageLimit = "page_limit",
+        /// The host's request or time budget of this run is spent.
+        HostBudget = "host_budget",
+        /// The address is private, loopback, link-local, metadata… and not allowed.
+        ForbiddenAddress = "forbidden_address",
+        /// robots.txt disallows it for us or for one of `crawl.robots_tokens`.
+        RobotsTxt = "robots_txt",
+        /// `noindex` in X-Robots-Tag or meta robots.
+        Noindex = "noindex",
+        /// `noai`.
+        Noai = "noai",
+        /// `noimageai`.
+        Noimageai = "noimageai",
+        /// `noimageindex`.
+        Noimageindex = "noimageindex",
+        /// A TDM reservation by header, meta or well-known file.
+        TdmReservation = "tdm_reservation",
+        /// Listed in a blocklist of hosts, URLs, sha256 or perceptual hashes.
+        Blocklist = "blocklist",
+        /// Redirected out of the crawl's scope.
+        OutOfScope = "out_of_scope",
+        /// Redirected to another host of the crawl, which takes it up in its own turn.
+        OtherHost = "other_host",
+        /// The answer's final or canonical URL was collected already.
+        DuplicateUrl = "duplicate_url",
+        /// Not HTML by content type and content.
+        NotHtml = "not_html",
+        /// An ad rule matches the image URL.
+        Ad = "ad",
+        /// The page's own size hints say that it is too small.
+        SmallHint = "small_hint",
+        /// The same image URL is on too large a share of its site's pages.
+        Boilerplate = "boilerplate",
+        /// Every page that shows it is left with fewer candidates than a pair needs.
+        TooFewCandidates = "too_few_candidates",
+        /// Not an image by content.
+        NotImage = "not_image",
+        /// An image of a format that is not decoded (AVIF, TIFF, SVG, …).
+        UnsupportedFormat = "unsupported_format",
+        /// More pixels than `fetch.max_pixels`.
+        TooManyPixels = "too_many_pixels",
+        /// More body bytes than the cap, encoded or decoded.
+        BodyTooLarge = "body_too_large",
+        /// 401, 403, 404, 410, 451 and other answers that a retry does not change.
+        HttpClientError = "http_client_error",
+    }
+    Failed {
+        /// No address for the host.
+        DnsError = "dns_error",
+        /// Refused, reset or TLS failure.
+        ConnectError = "connect_error",
+        /// No answer, or a stalled one, in time.
+        Timeout = "timeout",
+        /// 5xx and 429, after all retries.
+        HttpServerError = "http_server_error",
+        /// The body ended before it should have, or broke in its encoding.
+        BodyBroken = "body_broken",
+        /// More redirects than `http.max_redirects`, a loop, or one that leads nowhere.
+        BadRedirect = "bad_redirect",
+        /// The image says it is of a known format and does not decode.
+        DecodeError = "decode_error",
+        /// Decoding took longer than `fetch.decode_timeout_s`.
+        DecodeTimeout = "decode_timeout",
+        /// The decoder panicked.
+        DecodePanic = "decode_panic",
+    }
+}
+
+impl Reason {
+    /// The inverse of [`Self::as_str`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse_back() {
+        for &reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+        }
+    }
+}
