@@ -48,6 +48,13 @@ pub fn registrable_domain(url: &Url) -> String {
     }
 }
 
+/// The part, of `parts`, that owns a host. The same on every machine and in every version.
+pub fn partition(host: &str, parts: u32) -> u32 {
+    let digest = Sha256::digest(host);
+    let hash = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+    u32::try_from(hash % u64::from(parts)).expect("less than parts")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

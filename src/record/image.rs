@@ -1,9 +1,11 @@
 //! An image that was fetched, decoded and stored: a row of `images`.
 
+use serde::{Deserialize, Serialize};
+
 use super::ImageId;
 
 /// The features, provenance and bytes of one image URL.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     /// sha256 of the original bytes.
     pub image_id: ImageId,
@@ -34,8 +36,10 @@ pub struct Image {
     /// 64-bit DCT hash of the luma: finds candidates, never decides.
     pub phash: u64,
     /// 256-bit gradient hash: verifies candidates.
+    #[serde(with = "serde_bytes")]
     pub phash256: [u8; 32],
     /// Mean RGB of an 8×8 grid, row by row: verifies colour.
+    #[serde(with = "serde_bytes")]
     pub colour_layout: Vec<u8>,
     /// Shannon entropy in bits of the 64-level luma histogram: flat images match anything.
     pub entropy: f32,
@@ -44,11 +48,13 @@ pub struct Image {
     /// Microseconds since the epoch, UTC.
     pub fetched_at: i64,
     /// JPEG, PNG, WebP or GIF bytes, upright, largest side at most `fetch.max_side`.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
 /// What became of the original bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StoredAs {
     /// Kept untouched: small enough, upright, 8 bits, one frame.
     Original,

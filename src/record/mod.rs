@@ -5,7 +5,7 @@ mod image;
 mod page;
 mod reject;
 
-pub use id::{ImageId, host_key, registrable_domain};
+pub use id::{ImageId, host_key, partition, registrable_domain};
 pub use image::{Image, StoredAs};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};

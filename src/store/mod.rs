@@ -1,1 +1,35 @@
-//! Stub.
+//! The run directory: the one way in and out of tables.
+//!
+//! A table is a folder of parts. A part is one Parquet file per output (`rows`, `rejects`,
+//! `outbox`) and a manifest that commits them together, put without overwriting; readers take files
+//! from manifests only, never from a listing. Work in progress on a part is kept in small
+//! [`segments`](SegmentLog), so that a killed process loses at most one.
+//!
+//! [`Store`] is the bytes, [`Table`] the parts of one table, [`PartWriter`] the commit,
+//! [`Fingerprint`] what a table's content depends on, [`RunDir`] the whole.
+
+mod fingerprint;
+mod lock;
+mod manifest;
+mod objects;
+mod part;
+mod reader;
+mod rows;
+mod run_dir;
+mod segment;
+mod sql;
+mod table;
+
+pub use fingerprint::{Fingerprint, Mismatch};
+pub use lock::{Lock, LockAttempt};
+pub use manifest::{Counts, FileInfo, Manifest};
+pub use objects::{Store, StoreError};
+pub use part::PartWriter;
+pub use rows::{Layout, Row, RowStream, RowWriter, read_rows};
+pub use run_dir::{Kept, RunDir};
+pub use segment::{SegmentEntry, SegmentLog, WipSummary};
+pub use sql::Sql;
+pub use table::{PlainPart, Table};
+
+/// Version of the table formats; part of every fingerprint.
+pub const FORMAT_VERSION: u32 = 1;

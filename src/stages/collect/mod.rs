@@ -1,2 +1,23 @@
-//! Stub.
+//! Stage 1, `collect`: from seed URLs to the table `pages`.
+//!
+//! Hosts are spread over parts by hash. A part is crawled host by host, level by level, each level
+//! sorted by URL before limits apply, so that the result does not depend on timing. A link to a host
+//! of another part goes to that part's next round through the outbox. [`frontier`] decides what is
+//! visited, [`visit`] visits one URL, [`host`] crawls one host, [`resolve`] drops duplicates, and
+//! [`part`] commits.
+
 pub mod extract;
+mod frontier;
+mod host;
+mod part;
+mod resolve;
+mod rounds;
+mod scope;
+mod sitemap;
+mod visit;
+
+pub use rounds::{Seeds, run};
+pub use scope::CrawlScope;
+
+/// The stage's name on the command line.
+pub const STAGE: &str = "collect";

@@ -1,1 +1,26 @@
-//! Stub.
+//! Stage 2, `fetch`: from the image references of `pages` to the table `images`.
+//!
+//! [`filter`] turns down what a rule on the URL or the size hints can turn down (a map over the
+//! parts of `pages`), [`plan`] turns down boilerplate and what can form no pair and leaves each URL
+//! once, by host (a global plan over narrow columns), and [`download`] requests, decodes and stores
+//! the rest (a map over the parts of `fetch_list`). No request is made for what the first two
+//! reject.
+
+mod blocklist;
+mod download;
+mod filter;
+mod plan;
+mod rules;
+
+use crate::stages::{Context, StageError};
+use crate::store::Manifest;
+
+/// The stage's name on the command line.
+pub const STAGE: &str = "fetch";
+
+/// Makes `image_uses`, `fetch_list` and `images`; gives the manifests of the last.
+pub async fn run(ctx: &Context, pages: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+    let uses = filter::run(ctx, pages).await?;
+    let targets = plan::run(ctx, pages, &uses).await?;
+    download::run(ctx, &targets).await
+}

@@ -1,0 +1,232 @@
+//! One visit: from a URL to a page or a reason, and the links to go on with.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::extract::{self, Extracted, Limits};
+use super::resolve::Brief;
+use super::scope::CrawlScope;
+use crate::http::optout::Directives;
+use crate::http::{Answer, FetchError, Fetched, Kind};
+use crate::record::{ImageId, Page, Reason, Reject, host_key, registrable_domain};
+use crate::stages::Context;
+use crate::store::{Row, SegmentEntry};
+use crate::table::columns::{list, optional, required, text};
+
+/// The outcome of one URL, as kept in segments: a page or a reject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    /// The URL that was asked for.
+    pub key: String,
+    /// Links from a seed to here.
+    pub depth: u32,
+    /// The page, if there is one.
+    pub page: Option<Page>,
+    /// Why there is none.
+    pub reject: Option<Reject>,
+    /// In-scope links to follow, this host's and others'.
+    pub links: Vec<String>,
+}
+
+impl Visit {
+    /// A URL that gave no page.
+    pub fn rejected(depth: u32, reject: Reject) -> Self {
+        Self { key: reject.url.clone(), depth, page: None, reject: Some(reject), links: Vec::new() }
+    }
+}
+
+impl SegmentEntry for Visit {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Row for Visit {
+    fn fields() -> Vec<FieldRef> {
+        vec![
+            text("key"),
+            required("depth", DataType::UInt32),
+            optional("page", DataType::Struct(Page::fields().into())),
+            optional("reject", DataType::Struct(Reject::fields().into())),
+            list("links", DataType::Utf8),
+        ]
+    }
+
+    fn weight(&self) -> usize {
+        let links: usize = self.links.iter().map(|link| link.len() + 24).sum();
+        let page = self.page.as_ref().map_or(0, Row::weight);
+        links + page + self.reject.as_ref().map_or(0, Row::weight) + 128
+    }
+}
+
+/// Visits one URL. Never fails: what goes wrong is the outcome.
+pub async fn visit(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32) -> Visit {
+    let rejected = |reason, detail: String| Reject::new(url.as_str(), reason, detail);
+    match ctx.client.get(url, Kind::Page).await {
+        Ok(Answer::Fetched(fetched)) => read(ctx, scope, url, depth, *fetched).await,
+        Ok(Answer::Elsewhere(to)) if scope.contains(&to) => {
+            let reject = rejected(Reason::OtherHost, to.to_string());
+            Visit { links: vec![to.into()], ..Visit::rejected(depth, reject) }
+        }
+        Ok(Answer::Elsewhere(to)) => {
+            Visit::rejected(depth, rejected(Reason::OutOfScope, to.to_string()))
+        }
+        Err(FetchError { reason, detail, .. }) => Visit::rejected(depth, rejected(reason, detail)),
+    }
+}
+
+async fn read(
+    ctx: &Context,
+    scope: &CrawlScope,
+    url: &Url,
+    depth: u32,
+    fetched: Fetched,
+) -> Visit {
+    let reject = |reason, detail: &str| {
+        Visit::rejected(depth, Reject::new(url.as_str(), reason, detail))
+    };
+    if !scope.contains(&fetched.url) {
+        return reject(Reason::OutOfScope, fetched.url.as_str());
+    }
+    let content_type = ContentType::of(&fetched);
+    if !content_type.is_html {
+        return reject(Reason::NotHtml, &content_type.essence);
+    }
+    let said = ctx.client.directives(&fetched.url, &fetched.headers).await;
+    let limits = Limits {
+        max_images: ctx.config.crawl.max_images_per_page,
+        max_url_length: ctx.config.crawl.max_url_length,
+        ..Limits::default()
+    };
+    let fetched = Arc::new(fetched);
+    let charset = content_type.charset;
+    let extracted = {
+        let fetched = Arc::clone(&fetched);
+        ctx.on_cpu(move || {
+            extract::extract(&fetched.body, charset.as_deref(), &fetched.url, &limits)
+        })
+        .await
+    };
+    let tokens = ctx.client.tokens();
+    let said = extracted.robots_meta.iter().fold(said, |said, (name, content)| {
+        said.union(Directives::from_meta(name, content, tokens))
+    });
+    let links = if said.nofollow { Vec::new() } else { followed(scope, &extracted) };
+    match said.reason(&ctx.config.crawl.opt_outs) {
+        Some(reason) => Visit { links, ..reject(reason, "") },
+        None => {
+            let page = page(url, depth, &fetched, extracted);
+            Visit { key: url.to_string(), depth, page: Some(page), reject: None, links }
+        }
+    }
+}
+
+/// In-scope links; the canonical URL is one of them.
+fn followed(scope: &CrawlScope, extracted: &Extracted) -> Vec<String> {
+    let links = extracted.links.iter().chain(&extracted.canonical);
+    links.filter(|url| scope.contains(url)).map(|url| url.to_string()).collect()
+}
+
+fn page(url: &Url, depth: u32, fetched: &Fetched, extracted: Extracted) -> Page {
+    let content_language = header(fetched, "content-language");
+    Page {
+        url: fetched.url.to_string(),
+        requested_url: url.to_string(),
+        canonical_url: extracted.canonical.map(String::from),
+        host: host_key(&fetched.url),
+        domain: registrable_domain(&fetched.url),
+        depth,
+        status: fetched.status,
+        title: extracted.title,
+        language_hint: extracted.language_hint.or(content_language),
+        charset: extracted.charset.to_owned(),
+        text: extracted.text,
+        og_images: extracted.og_images,
+        license: extracted.license,
+        images: extracted.images,
+        html_sha256: ImageId::of(&fetched.body).to_string(),
+        html_bytes: fetched.body.len() as u64,
+        fetched_at: fetched.fetched_at,
+    }
+}
+
+fn header(fetched: &Fetched, name: &str) -> Option<String> {
+    let value = fetched.headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+struct ContentType {
+    is_html: bool,
+    essence: String,
+    charset: Option<String>,
+}
+
+impl ContentType {
+    /// By header; where there is none, by what the body begins with.
+    fn of(fetched: &Fetched) -> Self {
+        let Some(value) = header(fetched, "content-type") else {
+            let start = fetched.body.trim_ascii_start();
+            let is_html = ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| {
+                start.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag.as_bytes()))
+            });
+            return Self { is_html, essence: "no content type".into(), charset: None };
+        };
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml");
+        let charset = extract::label_in(&value).map(str::to_owned);
+        Self { is_html, essence, charset }
+    }
+}
+
+/// The columns of [`Visit`] that a resumed crawl needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Memo {
+    /// As in [`Visit`].
+    pub key: String,
+    /// As in [`Visit`].
+    pub page: Option<MemoPage>,
+    /// As in [`Visit`].
+    pub links: Vec<String>,
+}
+
+/// The columns of the page in a [`Memo`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemoPage {
+    /// As in [`Page`].
+    pub url: String,
+    /// As in [`Page`].
+    pub requested_url: String,
+    /// As in [`Page`].
+    pub canonical_url: Option<String>,
+}
+
+impl Row for Memo {
+    fn fields() -> Vec<FieldRef> {
+        Visit::fields().into_iter().filter(|f| !matches!(f.name().as_str(), "depth" | "reject")).collect()
+    }
+
+    fn weight(&self) -> usize {
+        self.key.len()
+    }
+}
+
+impl Memo {
+    /// What is remembered of a visit.
+    pub fn of(visit: &Visit) -> Self {
+        let page = visit.page.as_ref().map(|page| MemoPage {
+            url: page.url.clone(),
+            requested_url: page.requested_url.clone(),
+            canonical_url: page.canonical_url.clone(),
+        });
+        Self { key: visit.key.clone(), page, links: visit.links.clone() }
+    }
+
+    /// What finding duplicates needs of it.
+    pub fn brief(&self) -> Option<Brief> {
+        let MemoPage { url, requested_url, canonical_url } = self.page.clone()?;
+        Some(Brief { requested_url, url, canonical_url })
+    }
+}

@@ -1,0 +1,108 @@
+//! What every stage is given, and how a stage can end.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::Client;
+use crate::store::{Fingerprint, Mismatch, Row, RunDir, StoreError, Table};
+use crate::telemetry::Progress;
+
+/// What every stage is given.
+#[derive(Clone)]
+pub struct Context {
+    /// Configuration of this run.
+    pub config: Arc<Config>,
+    /// Where tables lie.
+    pub run: RunDir,
+    /// The only way to the network.
+    pub client: Arc<Client>,
+    /// Permits for hosts that are worked on at the same time.
+    pub hosts: Arc<Semaphore>,
+    /// Permits for CPU work off the async threads, one a core.
+    pub cpu: Arc<Semaphore>,
+    /// Cancelled by Ctrl-C: finish what is in flight, keep it, start nothing new.
+    pub stop: CancellationToken,
+    /// The progress line of the stage that runs.
+    pub progress: Progress,
+}
+
+impl Context {
+    /// Runs CPU work on a blocking thread, at most one a core at a time.
+    pub async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let permit = Arc::clone(&self.cpu).acquire_owned().await;
+        let permit = permit.expect("the CPU semaphore is never closed");
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match done.await {
+            Ok(value) => value,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Fails once Ctrl-C was pressed.
+    pub fn go_on(&self) -> Result<(), StageError> {
+        if self.stop.is_cancelled() { Err(StageError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// How a stage can end early.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// The run directory could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Ctrl-C. What was done is kept.
+    #[error("interrupted; run again with the same --out to go on")]
+    Interrupted,
+    /// The table was begun with another configuration.
+    #[error(
+        "{table} was begun with {} = {}, and now it is {}; use the old value, another --out, or \
+         --redo {stage} to make it anew",
+        .mismatch.key, .mismatch.committed, .mismatch.wanted
+    )]
+    Mismatch {
+        /// Table that was begun.
+        table: &'static str,
+        /// Stage that makes it.
+        stage: &'static str,
+        /// The key and both values.
+        mismatch: Mismatch,
+    },
+    /// A global plan failed.
+    #[error("planning over {table}: {problem}")]
+    Plan {
+        /// Table that was to be made.
+        table: &'static str,
+        /// What DataFusion said.
+        problem: String,
+    },
+    /// A file named in the configuration cannot be used.
+    #[error("{key}: {}: {problem}", .path.display())]
+    ConfigFile {
+        /// Dotted key.
+        key: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        problem: String,
+    },
+}
+
+/// Opens a table for a stage, refusing to mix configurations.
+pub async fn open_table<R: Row>(
+    run: &RunDir,
+    table: &'static str,
+    stage: &'static str,
+    fingerprint: &Fingerprint,
+) -> Result<Table<R>, StageError> {
+    match Table::open(run.store(), table, fingerprint).await? {
+        Ok(table) => Ok(table),
+        Err(mismatch) => Err(StageError::Mismatch { table, stage, mismatch }),
+    }
+}

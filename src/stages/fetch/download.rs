@@ -1,0 +1,284 @@
+//! `images`: each image of `fetch_list` requested once, decoded, scaled, hashed and stored.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, FieldRef};
+use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::STAGE;
+use super::blocklist::{self, ContentBlocklist};
+use crate::http::{Answer, FetchError, Fetched, Kind};
+use crate::imaging::prepare_guarded;
+use crate::record::{Image, Reason, Reject};
+use crate::stages::{Context, StageError, open_table};
+use crate::store::{Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows};
+use crate::table::columns::{optional, text};
+use crate::table::{FetchTarget, IMAGES};
+
+/// Maps every part of `fetch_list`.
+pub async fn run(ctx: &Context, targets: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+    let config = &ctx.config;
+    let fingerprint = Fingerprint::new()
+        .with_section("fetch", &config.fetch, &["block_sha256", "block_phash", "decode_timeout_s"])
+        .with("fetch.block_sha256", blocklist::digest("fetch.block_sha256", &config.fetch.block_sha256)?)
+        .with("fetch.block_phash", blocklist::digest("fetch.block_phash", &config.fetch.block_phash)?)
+        .with_section("crawl", &OptOutKeys::of(ctx), &[])
+        .with_inputs(targets);
+    let table: Table<Image> = open_table(&ctx.run, IMAGES, STAGE, &fingerprint).await?;
+    let open = targets.iter().filter(|manifest| manifest.rows("rows") > 0).count().max(1);
+    let download = Download {
+        ctx,
+        table,
+        blocklist: ContentBlocklist::load(config)?,
+        limits: Arc::new(config.fetch.clone()),
+        segment_bytes: (config.store.segment_bytes / open).max(512 << 10),
+    };
+    let parts: Vec<_> = targets.iter().map(|manifest| download.part(manifest)).collect();
+    let mut done = stream::iter(parts).buffered(targets.len().max(1));
+    let mut manifests = Vec::new();
+    while let Some(manifest) = done.next().await {
+        manifests.push(manifest?);
+    }
+    Ok(manifests)
+}
+
+/// The keys of `[crawl]` that decide over images too.
+#[derive(Serialize)]
+struct OptOutKeys<'a> {
+    opt_outs: &'a [crate::config::OptOut],
+    robots_tokens: &'a [String],
+    allow_addresses: &'a [ipnet::IpNet],
+}
+
+impl<'a> OptOutKeys<'a> {
+    fn of(ctx: &'a Context) -> Self {
+        let crawl = &ctx.config.crawl;
+        Self {
+            opt_outs: &crawl.opt_outs,
+            robots_tokens: &crawl.robots_tokens,
+            allow_addresses: &crawl.allow_addresses,
+        }
+    }
+}
+
+/// The outcome of one image URL, as kept in segments: an image or a reject.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Outcome {
+    key: String,
+    image: Option<Image>,
+    reject: Option<Reject>,
+}
+
+impl SegmentEntry for Outcome {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Row for Outcome {
+    fn fields() -> Vec<FieldRef> {
+        vec![
+            text("key"),
+            optional("image", DataType::Struct(Image::fields().into())),
+            optional("reject", DataType::Struct(Reject::fields().into())),
+        ]
+    }
+
+    fn weight(&self) -> usize {
+        let image = self.image.as_ref().map_or(0, Row::weight);
+        image + self.reject.as_ref().map_or(0, Row::weight) + self.key.len() + 64
+    }
+}
+
+struct Download<'a> {
+    ctx: &'a Context,
+    table: Table<Image>,
+    blocklist: ContentBlocklist,
+    limits: Arc<crate::config::Fetch>,
+    segment_bytes: usize,
+}
+
+impl Download<'_> {
+    async fn part(&self, targets: &Manifest) -> Result<Manifest, StageError> {
+        let part = targets.part;
+        if let Some(manifest) = self.table.manifest(part).await? {
+            self.table.discard_segments(part).await?;
+            return Ok(manifest);
+        }
+        self.ctx.go_on()?;
+        let mut log = self.table.segments::<Outcome>(part).await?;
+        let hosts = self.open_targets(targets, &log).await?;
+        let (sender, receiver) = mpsc::channel(4);
+        let work = async {
+            let hosts = hosts.into_iter().map(|(host, urls)| self.host(host, urls, sender.clone()));
+            let hosts: Vec<_> = hosts.collect();
+            drop(sender);
+            let at_once = self.ctx.config.http.hosts_in_flight;
+            stream::iter(hosts).buffer_unordered(at_once).collect::<()>().await;
+        };
+        let ((), kept) = tokio::join!(work, self.keep(&mut log, receiver));
+        kept?;
+        self.ctx.go_on()?;
+        self.commit(log, targets).await
+    }
+
+    /// What no segment holds yet, by host.
+    async fn open_targets(
+        &self,
+        targets: &Manifest,
+        log: &SegmentLog<Outcome>,
+    ) -> Result<BTreeMap<String, Vec<FetchTarget>>, StoreError> {
+        let mut hosts: BTreeMap<String, Vec<FetchTarget>> = BTreeMap::new();
+        let Some(file) = targets.files.get("rows") else { return Ok(hosts) };
+        let done: HashSet<String> = log.keys().await?.into_iter().collect();
+        let mut rows = read_rows::<FetchTarget>(self.table.store(), &file.path, 1024).await?;
+        while let Some(batch) = rows.next().await? {
+            for target in batch.into_iter().filter(|target| !done.contains(&target.image_url)) {
+                self.ctx.progress.add_total(1);
+                hosts.entry(target.host.clone()).or_default().push(target);
+            }
+        }
+        Ok(hosts)
+    }
+
+    async fn host(&self, key: String, targets: Vec<FetchTarget>, out: mpsc::Sender<Outcome>) {
+        let permit = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
+        let host = self.ctx.client.hosts().get(&key);
+        let stop = &self.ctx.stop;
+        // Twice the host's own limit keeps it busy while images are decoded.
+        let in_flight = self.ctx.config.http.host_concurrency * 2;
+        let images = targets.into_iter().take_while(|_| !stop.is_cancelled()).map(|t| self.one(t));
+        let mut images = stream::iter(images).buffer_unordered(in_flight);
+        while let Some(outcome) = images.next().await {
+            self.ctx.progress.done(outcome.reject.as_ref().map(|reject| reject.reason));
+            out.send(outcome).await.expect("the part takes images until its hosts are done");
+        }
+        drop(images);
+        self.ctx.client.hosts().release(host);
+        drop(permit);
+    }
+
+    async fn keep(
+        &self,
+        log: &mut SegmentLog<Outcome>,
+        mut outcomes: mpsc::Receiver<Outcome>,
+    ) -> Result<(), StoreError> {
+        let age = Duration::from_secs(self.ctx.config.store.segment_seconds);
+        while let Some(outcome) = outcomes.recv().await {
+            log.push(outcome, self.segment_bytes, age).await?;
+        }
+        log.flush().await
+    }
+
+    /// One image. Never fails: what goes wrong is the outcome.
+    async fn one(&self, target: FetchTarget) -> Outcome {
+        let key = target.image_url.clone();
+        let page_url = target.page_url.clone();
+        match self.image(target).await {
+            Ok(image) => Outcome { key, image: Some(image), reject: None },
+            Err((reason, detail)) => {
+                let reject = Reject { page_url, ..Reject::new(key.as_str(), reason, detail) };
+                Outcome { key, image: None, reject: Some(reject) }
+            }
+        }
+    }
+
+    async fn image(&self, target: FetchTarget) -> Result<Image, (Reason, String)> {
+        let url = Url::parse(&target.image_url).map_err(|e| (Reason::BadUrl, e.to_string()))?;
+        let answer = self.ctx.client.get(&url, Kind::Image).await;
+        let fetched = match answer {
+            Ok(Answer::Fetched(fetched)) => *fetched,
+            Ok(Answer::Elsewhere(to)) => return Err((Reason::BadRedirect, to.to_string())),
+            Err(FetchError { reason, detail, .. }) => return Err((reason, detail)),
+        };
+        let said = self.ctx.client.directives(&fetched.url, &fetched.headers).await;
+        if let Some(reason) = said.reason(&self.ctx.config.crawl.opt_outs) {
+            return Err((reason, String::new()));
+        }
+        self.prepare(target, fetched).await
+    }
+
+    async fn prepare(&self, target: FetchTarget, fetched: Fetched) -> Result<Image, (Reason, String)> {
+        let Fetched { url, headers, body, fetched_at, .. } = fetched;
+        let prepared = prepare_guarded(body, Arc::clone(&self.limits))
+            .await
+            .map_err(|error| (error.reason(), error.to_string()))?;
+        if self.blocklist.matches(&prepared.image_id, prepared.features.phash) {
+            return Err((Reason::Blocklist, prepared.image_id.to_string()));
+        }
+        let licence = || headers.get("link").and_then(|link| licence_link(link.to_str().ok()?));
+        Ok(Image {
+            image_id: prepared.image_id,
+            url: target.image_url,
+            final_url: url.to_string(),
+            host: target.host,
+            page_url: target.page_url,
+            page_count: target.page_count,
+            format: prepared.format.as_str().to_owned(),
+            original_bytes: prepared.original_bytes,
+            width: prepared.width,
+            height: prepared.height,
+            stored_as: prepared.stored_as,
+            stored_width: prepared.stored_width,
+            stored_height: prepared.stored_height,
+            phash: prepared.features.phash,
+            phash256: prepared.features.phash256,
+            colour_layout: prepared.features.colour_layout,
+            entropy: prepared.features.entropy,
+            rights: prepared.rights.or_else(licence),
+            fetched_at,
+            bytes: prepared.bytes,
+        })
+    }
+
+    async fn commit(
+        &self,
+        mut log: SegmentLog<Outcome>,
+        targets: &Manifest,
+    ) -> Result<Manifest, StageError> {
+        let mut writer: PlainPart<Image> = self.table.part(targets.part)?;
+        let mut outcomes = log.merge().await?;
+        while let Some(outcome) = outcomes.next().await? {
+            match (outcome.image, outcome.reject) {
+                (Some(image), _) => writer.push(image).await?,
+                (None, Some(reject)) => writer.reject(reject).await?,
+                (None, None) => {
+                    Err(StoreError::corrupt("images segments", "an image without an outcome"))?;
+                }
+            }
+        }
+        let manifest = writer.commit(targets.rows("rows")).await?;
+        log.clear().await?;
+        Ok(manifest)
+    }
+}
+
+/// The target of `rel=license` in a Link header (RFC 8288).
+fn licence_link(header: &str) -> Option<String> {
+    header.split(',').find_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let is_licence = parameters.split(';').any(|parameter| {
+            let value = parameter.trim().strip_prefix("rel=").unwrap_or_default();
+            value.trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("license"))
+        });
+        is_licence.then(|| target.trim().trim_start_matches('<').to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_header_may_name_a_licence() {
+        let header = r#"<http://a.example/>; rel=self, <http://b.example/cc>; rel="license nofollow""#;
+        assert_eq!(licence_link(header).as_deref(), Some("http://b.example/cc"));
+        assert_eq!(licence_link("<http://a.example/>; rel=self"), None);
+        assert_eq!(licence_link("nonsense"), None);
+    }
+}

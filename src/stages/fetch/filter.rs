@@ -1,0 +1,86 @@
+//! `image_uses`: the image references of each page that pass the rules on their own.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use url::Url;
+
+use super::STAGE;
+use super::blocklist;
+use super::rules::UrlRules;
+use crate::config::Config;
+use crate::record::{Reject, host_key, partition};
+use crate::stages::{Context, StageError, open_table};
+use crate::store::{Fingerprint, Manifest, PlainPart, Table, read_rows};
+use crate::table::{IMAGE_USES, ImageUse, PageImages};
+
+/// Maps every part of `pages`.
+pub async fn run(ctx: &Context, pages: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+    let fingerprint = fingerprint(&ctx.config)?.with_inputs(pages);
+    let table: Table<ImageUse> = open_table(&ctx.run, IMAGE_USES, STAGE, &fingerprint).await?;
+    let rules = Arc::new(UrlRules::load(&ctx.config)?);
+    let parts: Vec<_> = pages.iter().map(|page| part(ctx, &table, &rules, page)).collect();
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    stream::iter(parts).buffered(at_once).try_collect().await
+}
+
+/// What the filters depend on, the content of their lists included.
+pub fn fingerprint(config: &Config) -> Result<Fingerprint, StageError> {
+    let filter = &config.filter;
+    let lists = blocklist::digest("filter.ad_lists", &filter.ad_lists)?;
+    let urls = blocklist::digest("filter.block_urls", &filter.block_urls)?;
+    let hosts = blocklist::digest("crawl.block_hosts", &config.crawl.block_hosts)?;
+    Ok(Fingerprint::new()
+        .with_section("filter", filter, &["ad_lists", "block_urls"])
+        .with("filter.ad_lists", lists)
+        .with("filter.block_urls", urls)
+        .with("crawl.block_hosts", hosts))
+}
+
+async fn part(
+    ctx: &Context,
+    table: &Table<ImageUse>,
+    rules: &Arc<UrlRules>,
+    pages: &Manifest,
+) -> Result<Manifest, StageError> {
+    if let Some(manifest) = table.manifest(pages.part).await? {
+        return Ok(manifest);
+    }
+    ctx.go_on()?;
+    let mut writer: PlainPart<ImageUse> = table.part(pages.part)?;
+    let mut input = 0;
+    if let Some(file) = pages.files.get("rows") {
+        let mut rows = read_rows::<PageImages>(table.store(), &file.path, 64).await?;
+        while let Some(batch) = rows.next().await? {
+            let (rules, parts) = (Arc::clone(rules), ctx.config.filter.partitions);
+            let judged = ctx.on_cpu(move || judge(&rules, batch, parts)).await;
+            input += judged.len() as u64;
+            for outcome in judged {
+                match outcome {
+                    Ok(image_use) => writer.push(image_use).await?,
+                    Err(reject) => writer.reject(reject).await?,
+                }
+            }
+        }
+    }
+    Ok(writer.commit(input).await?)
+}
+
+fn judge(rules: &UrlRules, pages: Vec<PageImages>, parts: u32) -> Vec<Result<ImageUse, Reject>> {
+    let uses = pages.into_iter().flat_map(|page| {
+        page.images.into_iter().map(move |image| (image, page.url.clone(), page.domain.clone()))
+    });
+    uses.map(|(image, page_url, domain)| match rules.objection(&image, &page_url) {
+        Ok(url) => Ok(image_use(&url, page_url, domain, parts)),
+        Err((reason, detail)) => {
+            Err(Reject { page_url, ..Reject::new(image.url, reason, detail) })
+        }
+    })
+    .collect()
+}
+
+fn image_use(url: &Url, page_url: String, domain: String, parts: u32) -> ImageUse {
+    let host = host_key(url);
+    let part = partition(&host, parts);
+    ImageUse { image_url: url.to_string(), page_url, domain, host, part }
+}

@@ -1,0 +1,109 @@
+//! What a table's content depends on, so that a run never mixes two configurations.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{FORMAT_VERSION, Manifest};
+
+/// Configuration keys, prompts, format version and input manifests of one table. Keys that change
+/// only throughput are left out by whoever builds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    keys: BTreeMap<String, Value>,
+}
+
+/// The first key on which two fingerprints differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch {
+    /// Dotted key, or `input tables`.
+    pub key: String,
+    /// What the committed parts were made with.
+    pub committed: Value,
+    /// What is asked for now.
+    pub wanted: Value,
+}
+
+impl Fingerprint {
+    /// One that depends on the table format only.
+    pub fn new() -> Self {
+        let keys = BTreeMap::from([("table format".into(), FORMAT_VERSION.into())]);
+        Self { keys }
+    }
+
+    /// Adds one key.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.keys.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds the keys of one configuration section, except the named ones.
+    pub fn with_section(mut self, name: &str, section: &impl Serialize, except: &[&str]) -> Self {
+        let section = serde_json::to_value(section).expect("configuration is plain data");
+        for (key, value) in section.as_object().into_iter().flatten() {
+            if !except.contains(&key.as_str()) {
+                self.keys.insert(format!("{name}.{key}"), value.clone());
+            }
+        }
+        self
+    }
+
+    /// Adds the committed parts that are read.
+    pub fn with_inputs(self, manifests: &[Manifest]) -> Self {
+        let text = serde_json::to_string(manifests).expect("manifests are plain data");
+        self.with("input tables", hex::encode(Sha256::digest(text)))
+    }
+
+    /// A short name for all of it.
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_string(&self.keys).expect("keys are plain data");
+        hex::encode(&Sha256::digest(text)[..16])
+    }
+
+    /// The first difference to what was committed, if any.
+    pub fn differs_from(&self, committed: &Self) -> Option<Mismatch> {
+        let names = committed.keys.keys().chain(self.keys.keys());
+        let value = |keys: &BTreeMap<String, Value>, key: &str| {
+            keys.get(key).cloned().unwrap_or(Value::Null)
+        };
+        names
+            .map(|key| Mismatch {
+                key: key.clone(),
+                committed: value(&committed.keys, key),
+                wanted: value(&self.keys, key),
+            })
+            .find(|pair| pair.committed != pair.wanted)
+    }
+}
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_its_key() {
+        let committed = Fingerprint::new().with("crawl.max_depth", 3);
+        let wanted = Fingerprint::new().with("crawl.max_depth", 4);
+        let mismatch = wanted.differs_from(&committed).unwrap();
+        assert_eq!(mismatch.key, "crawl.max_depth");
+        assert_eq!((mismatch.committed, mismatch.wanted), (3.into(), 4.into()));
+        assert_ne!(wanted.hash(), committed.hash());
+        assert_eq!(committed.differs_from(&committed.clone()), None);
+    }
+
+    #[test]
+    fn a_key_only_one_side_has_is_a_difference() {
+        let committed = Fingerprint::new().with("a", 1);
+        let key = |f: &Fingerprint, g: &Fingerprint| f.differs_from(g).map(|m| m.key);
+        assert_eq!(key(&Fingerprint::new(), &committed), Some("a".into()));
+        assert_eq!(key(&committed, &Fingerprint::new()), Some("a".into()));
+    }
+}

@@ -1,0 +1,214 @@
+//! Typed rows in Parquet files, streamed both ways in bounded memory.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::reader::ObjectReader;
+use super::{FileInfo, Store, StoreError};
+
+/// A record that is a row of some table.
+pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Columns in order. A type with fewer columns than a file reads just those.
+    fn fields() -> Vec<FieldRef>;
+
+    /// About how many bytes this row holds in memory: batches and row groups are cut by it.
+    fn weight(&self) -> usize;
+
+    /// A column of image bytes, stored as it is.
+    const BYTES_COLUMN: Option<&'static str> = None;
+}
+
+/// How a file is cut and packed.
+#[derive(Clone, Copy, Debug)]
+pub enum Layout {
+    /// A committed part: zstd, dictionaries, row groups of at most 512 rows or 32 MiB.
+    Part,
+    /// Work in progress: uncompressed, row groups of about 256 KiB, so that many files can be
+    /// merged in little memory.
+    Segment,
+}
+
+impl Layout {
+    fn group_bytes(self) -> usize {
+        match self {
+            Self::Part => 32 << 20,
+            Self::Segment => 256 << 10,
+        }
+    }
+
+    /// Rows are converted in batches of this many bytes.
+    fn batch_bytes(self) -> usize {
+        self.group_bytes().min(1 << 20)
+    }
+
+    fn properties(self, bytes_column: Option<&str>) -> WriterProperties {
+        let software = concat!("magiclens ", env!("CARGO_PKG_VERSION"));
+        let mut builder = WriterProperties::builder()
+            .set_created_by(software.into())
+            .set_max_row_group_row_count(Some(512));
+        if let Self::Part = self {
+            let zstd = ZstdLevel::try_new(3).expect("3 is a zstd level");
+            builder = builder.set_compression(Compression::ZSTD(zstd));
+        } else {
+            builder = builder
+                .set_dictionary_enabled(false)
+                .set_statistics_enabled(EnabledStatistics::None);
+        }
+        if let Some(name) = bytes_column {
+            let column = ColumnPath::from(name);
+            builder = builder
+                .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_statistics_enabled(column, EnabledStatistics::None);
+        }
+        builder.build()
+    }
+}
+
+/// Writes rows of one type to one file.
+pub struct RowWriter<R: Row> {
+    store: Store,
+    path: String,
+    layout: Layout,
+    fields: Vec<FieldRef>,
+    writer: AsyncArrowWriter<BufWriter>,
+    pending: Vec<R>,
+    pending_bytes: usize,
+    rows: u64,
+}
+
+impl<R: Row> RowWriter<R> {
+    /// Begins a file; nothing is visible at `path` before [`Self::close`].
+    pub fn create(store: &Store, path: String, layout: Layout) -> Result<Self, StoreError> {
+        let fields = R::fields();
+        let schema = Arc::new(Schema::new(fields.clone()));
+        let sink = BufWriter::new(store.objects(), Path::from(path.as_str()));
+        let properties = layout.properties(R::BYTES_COLUMN);
+        let writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))
+            .map_err(|error| StoreError::corrupt(path.clone(), error))?;
+        let store = store.clone();
+        let pending = Vec::new();
+        Ok(Self { store, path, layout, fields, writer, pending, pending_bytes: 0, rows: 0 })
+    }
+
+    /// Adds a row.
+    pub async fn push(&mut self, row: R) -> Result<(), StoreError> {
+        self.pending_bytes += row.weight();
+        self.pending.push(row);
+        self.rows += 1;
+        if self.pending_bytes >= self.layout.batch_bytes() || self.pending.len() >= 512 {
+            self.write_pending().await?;
+        }
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the file and forces it to disk; a file without rows is not kept.
+    pub async fn close(mut self) -> Result<Option<FileInfo>, StoreError> {
+        self.write_pending().await?;
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let corrupt = |error| StoreError::corrupt(self.path.clone(), error);
+        self.writer.finish().await.map_err(corrupt)?;
+        let bytes = self.writer.bytes_written() as u64;
+        self.store.sync(&self.path).await?;
+        Ok(Some(FileInfo { path: self.path, rows: self.rows, bytes }))
+    }
+
+    async fn write_pending(&mut self) -> Result<(), StoreError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let corrupt = |error: String| StoreError::corrupt(self.path.clone(), error);
+        let batch = serde_arrow::to_record_batch(&self.fields, &self.pending)
+            .map_err(|error| corrupt(error.to_string()))?;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.writer.write(&batch).await.map_err(|error| corrupt(error.to_string()))?;
+        if self.writer.in_progress_size() >= self.layout.group_bytes()
+            || matches!(self.layout, Layout::Segment)
+        {
+            self.writer.flush().await.map_err(|error| corrupt(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows in file order, a batch at a time.
+pub struct RowStream<R> {
+    path: String,
+    batches: BoxStream<'static, Result<RecordBatch, String>>,
+    row: PhantomData<R>,
+}
+
+impl<R: Row> RowStream<R> {
+    /// Rows out of batches that have at least the columns of `R`; `path` is for messages.
+    pub(super) fn new(
+        path: &str,
+        batches: BoxStream<'static, Result<RecordBatch, String>>,
+    ) -> Self {
+        Self { path: path.into(), batches, row: PhantomData }
+    }
+
+    /// The next rows, or none at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<R>>, StoreError> {
+        let corrupt = |error: String| StoreError::corrupt(self.path.clone(), error);
+        let Some(batch) = self.batches.next().await else { return Ok(None) };
+        let batch = batch.map_err(corrupt)?;
+        let rows = serde_arrow::from_record_batch(&batch);
+        rows.map(Some).map_err(|error| corrupt(error.to_string()))
+    }
+
+    /// All rows at once; for tables whose parts are small by configuration.
+    pub async fn collect(mut self) -> Result<Vec<R>, StoreError> {
+        let mut all = Vec::new();
+        while let Some(rows) = self.next().await? {
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+}
+
+/// Opens a file for the columns that `R` has, `batch_rows` rows at a time.
+pub async fn read_rows<R: Row>(
+    store: &Store,
+    path: &str,
+    batch_rows: usize,
+) -> Result<RowStream<R>, StoreError> {
+    let corrupt = |error: parquet::errors::ParquetError| StoreError::corrupt(path, error);
+    let reader = ObjectReader::new(store.objects(), path);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(corrupt)?;
+    let wanted = R::fields();
+    let names: Vec<&str> = wanted.iter().map(|field| field.name().as_str()).collect();
+    for name in &names {
+        if builder.schema().column_with_name(name).is_none() {
+            return Err(StoreError::corrupt(path, format!("column {name} is missing")));
+        }
+    }
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+    let batches = builder
+        .with_projection(mask)
+        .with_batch_size(batch_rows)
+        .build()
+        .map_err(corrupt)?
+        .map(|batch| batch.map_err(|error| error.to_string()));
+    Ok(RowStream::new(path, batches.boxed()))
+}

@@ -1,0 +1,181 @@
+//! What a run directory keeps beside its tables: configuration and seeds, so that a rerun needs
+//! only `--out`.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{manifests_of, sum};
+use super::{Counts, Manifest, Store, StoreError, WipSummary};
+
+/// The path of the kept configuration.
+const RUN: &str = "run.json";
+
+/// A run directory.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    store: Store,
+}
+
+/// `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The configuration of the last run that was given one, as TOML.
+    pub config: String,
+    /// Seed URLs, sorted.
+    pub seeds: Vec<String>,
+}
+
+impl RunDir {
+    /// Opens a run directory, creating it where needed.
+    pub fn open(location: &str) -> Result<Self, StoreError> {
+        Ok(Self { store: Store::open(location)? })
+    }
+
+    /// What was kept, if this directory was used before.
+    pub async fn kept(&self) -> Result<Option<Kept>, StoreError> {
+        let Some(text) = self.store.read(RUN).await? else { return Ok(None) };
+        serde_json::from_slice(&text).map(Some).map_err(|error| StoreError::corrupt(RUN, error))
+    }
+
+    /// Keeps configuration and seeds for the next run.
+    pub async fn keep(&self, kept: &Kept) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(kept).expect("kept settings are plain data");
+        self.store.replace(RUN, text).await
+    }
+
+    /// Where the tables lie.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// All committed parts of a table.
+    pub async fn manifests(&self, table: &str) -> Result<Vec<Manifest>, StoreError> {
+        manifests_of(&self.store, table).await
+    }
+
+    /// The summed counts of a table's committed parts.
+    pub async fn counts(&self, table: &str) -> Result<Counts, StoreError> {
+        Ok(sum(&self.manifests(table).await?))
+    }
+
+    /// Work in progress on a table's open parts.
+    pub async fn wip(&self, table: &str) -> Result<WipSummary, StoreError> {
+        WipSummary::of(&self.store, table).await
+    }
+
+    /// Removes a table for `--redo`: manifests first, so that nothing refers to a missing file, and
+    /// its fingerprint last, so that a kill in between cannot mix old parts into a new table.
+    pub async fn remove_table(&self, table: &str) -> Result<(), StoreError> {
+        let manifests = self.manifests(table).await?;
+        for manifest in &manifests {
+            self.store.delete(&format!("{table}/part-{:05}.json", manifest.part)).await?;
+        }
+        for folder in [format!("rejects/{table}"), format!("outbox/{table}"), table.to_owned()] {
+            for (path, _) in self.store.list(&folder).await? {
+                if !path.ends_with("stage.json") {
+                    self.store.delete(&path).await?;
+                }
+            }
+        }
+        self.store.delete(&format!("{table}/stage.json")).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, FieldRef};
+
+    use super::super::table::PlainPart;
+    use super::super::{Fingerprint, Row, Table};
+    use super::*;
+    use crate::record::{Reason, Reject};
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Number {
+        n: u64,
+    }
+
+    impl Row for Number {
+        fn fields() -> Vec<FieldRef> {
+            vec![Arc::new(Field::new("n", DataType::UInt64, false))]
+        }
+
+        fn weight(&self) -> usize {
+            8
+        }
+    }
+
+    async fn table(store: &Store, depth: u32) -> Table<Number> {
+        let fingerprint = Fingerprint::new().with("crawl.max_depth", depth);
+        Table::open(store, "numbers", &fingerprint).await.unwrap().unwrap()
+    }
+
+    async fn write(table: &Table<Number>, part: u32, n: u64) -> Result<Manifest, StoreError> {
+        let mut writer: PlainPart<Number> = table.part(part).unwrap();
+        for n in 0..n {
+            writer.push(Number { n }).await.unwrap();
+        }
+        writer.reject(Reject::new("http://x/", Reason::Ad, "")).await.unwrap();
+        writer.commit(n + 1).await
+    }
+
+    #[tokio::test]
+    async fn racing_writers_commit_a_part_once_and_leave_no_stray_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let table = table(run.store(), 3).await;
+        let racers: Vec<_> = (0..8)
+            .map(|_| {
+                let table = table.clone();
+                tokio::spawn(async move { write(&table, 7, 1000).await.unwrap() })
+            })
+            .collect();
+        let mut manifests = Vec::new();
+        for racer in racers {
+            manifests.push(racer.await.unwrap());
+        }
+        manifests.dedup();
+        assert_eq!(manifests.len(), 1, "every racer reports the one commit that counts");
+        let files = run.store().list("numbers").await.unwrap();
+        assert_eq!(files.len(), 3, "stage.json, one manifest, one file: {files:?}");
+        let rows = table.read::<Number>(&manifests[0], "rows", 64).await.unwrap().unwrap();
+        let rows = rows.collect().await.unwrap();
+        assert_eq!(rows, (0..1000).map(|n| Number { n }).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_part_that_lost_a_record_is_not_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let table = table(run.store(), 3).await;
+        let writer: PlainPart<Number> = table.part(0).unwrap();
+        let error = writer.commit(1).await.unwrap_err().to_string();
+        assert_eq!(error, "numbers part 0: 1 records in, but 0 accounted for");
+        assert_eq!(run.manifests("numbers").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn another_configuration_is_refused_until_the_table_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        write(&table(run.store(), 3).await, 0, 5).await.unwrap();
+        let other = Fingerprint::new().with("crawl.max_depth", 4);
+        let mismatch = Table::<Number>::open(run.store(), "numbers", &other).await.unwrap();
+        assert_eq!(mismatch.unwrap_err().key, "crawl.max_depth");
+        run.remove_table("numbers").await.unwrap();
+        assert_eq!(run.store().list("").await.unwrap(), []);
+        let fresh = table(run.store(), 4).await;
+        assert_eq!(fresh.manifests().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_part_left_over_from_another_configuration_is_never_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        write(&table(run.store(), 3).await, 0, 5).await.unwrap();
+        run.store().delete("numbers/stage.json").await.unwrap();
+        let error = table(run.store(), 4).await.manifest(0).await.unwrap_err().to_string();
+        assert!(error.contains("--redo"), "{error}");
+    }
+}

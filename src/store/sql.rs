@@ -1,0 +1,70 @@
+//! Global steps: SQL over committed parts, in bounded memory, spilling to disk.
+//!
+//! DataFusion's hash joins do not spill, so joins are by sorting.
+
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+use url::Url;
+
+use super::rows::{Row, RowStream};
+use super::{Manifest, Store, StoreError};
+
+/// More threads would only cut the memory into smaller pieces.
+const MAX_THREADS: usize = 8;
+
+/// Tables by name and SQL over them.
+pub struct Sql {
+    session: SessionContext,
+}
+
+impl Sql {
+    /// A session that may hold `memory` bytes before it spills.
+    pub fn new(store: &Store, memory: usize) -> Result<Self, StoreError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_sort_spill_reservation_bytes((memory / 16 / threads).min(4 << 20));
+        let options = config.options_mut();
+        options.optimizer.prefer_hash_join = false;
+        options.execution.parquet.schema_force_view_types = false;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+            .build_arc()
+            .map_err(|error| StoreError::corrupt("plan", error))?;
+        runtime.register_object_store(&base(), store.objects());
+        Ok(Self { session: SessionContext::new_with_config_rt(config, runtime) })
+    }
+
+    /// Makes one output of committed parts a table.
+    pub async fn register(
+        &self,
+        name: &str,
+        manifests: &[Manifest],
+        output: &str,
+    ) -> Result<(), StoreError> {
+        let failed = |error| StoreError::corrupt(name, error);
+        let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
+        let paths: Vec<String> = files.map(|file| format!("{}{}", base(), file.path)).collect();
+        let options = ParquetReadOptions::default();
+        let frame = self.session.read_parquet(paths, options).await.map_err(failed)?;
+        self.session.register_table(name, frame.into_view()).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Runs a query; its rows stream out.
+    pub async fn query<R: Row>(&self, sql: &str) -> Result<RowStream<R>, StoreError> {
+        let failed = |error| StoreError::corrupt("plan", error);
+        let frame = self.session.sql(sql).await.map_err(failed)?;
+        let batches = frame.execute_stream().await.map_err(failed)?;
+        let batches = batches.map(|batch| batch.map_err(|error| error.to_string()));
+        Ok(RowStream::new("plan", batches.boxed()))
+    }
+}
+
+fn base() -> Url {
+    Url::parse("run://dir/").expect("a constant URL")
+}

@@ -1,0 +1,146 @@
+//! The parts of one table.
+
+use std::marker::PhantomData;
+
+use crate::record::Reject;
+
+use super::rows::{Row, RowStream, read_rows};
+use super::{Counts, Fingerprint, Manifest, Mismatch, PartWriter, SegmentLog, Store, StoreError};
+use super::segment::SegmentEntry;
+
+/// A table of the run directory, open for reading and committing parts.
+#[derive(Debug)]
+pub struct Table<R> {
+    store: Store,
+    name: &'static str,
+    fingerprint: String,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Table<R> {
+    fn clone(&self) -> Self {
+        let (store, fingerprint) = (self.store.clone(), self.fingerprint.clone());
+        Self { store, name: self.name, fingerprint, row: PhantomData }
+    }
+}
+
+impl<R: Row> Table<R> {
+    /// Opens a table for work under a fingerprint: its first user fixes it, a later one that
+    /// differs gets the difference.
+    pub async fn open(
+        store: &Store,
+        name: &'static str,
+        fingerprint: &Fingerprint,
+    ) -> Result<Result<Self, Mismatch>, StoreError> {
+        let path = format!("{name}/stage.json");
+        let text = serde_json::to_vec_pretty(fingerprint).expect("a fingerprint is plain data");
+        if !store.create(&path, text).await? {
+            let text = store.read(&path).await?.unwrap_or_default();
+            let committed: Fingerprint = serde_json::from_slice(&text)
+                .map_err(|error| StoreError::corrupt(path.clone(), error))?;
+            if let Some(mismatch) = fingerprint.differs_from(&committed) {
+                return Ok(Err(mismatch));
+            }
+        }
+        let fingerprint = fingerprint.hash();
+        Ok(Ok(Self { store: store.clone(), name, fingerprint, row: PhantomData }))
+    }
+
+    /// Begins a part.
+    pub fn part<O: Row>(&self, part: u32) -> Result<PartWriter<R, O>, StoreError> {
+        PartWriter::create(self.clone(), part)
+    }
+
+    /// Opens the work in progress on a part.
+    pub async fn segments<E: SegmentEntry>(&self, part: u32) -> Result<SegmentLog<E>, StoreError> {
+        SegmentLog::open(&self.store, self.wip_folder(part)).await
+    }
+
+    /// Removes segments that a kill left behind between a part's commit and their removal.
+    pub async fn discard_segments(&self, part: u32) -> Result<(), StoreError> {
+        for (path, _) in self.store.list(&self.wip_folder(part)).await? {
+            self.store.delete(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// The manifest of a part, if it is committed.
+    pub async fn manifest(&self, part: u32) -> Result<Option<Manifest>, StoreError> {
+        let path = self.manifest_path(part);
+        let Some(text) = self.store.read(&path).await? else { return Ok(None) };
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| StoreError::corrupt(path.clone(), error))?;
+        if manifest.fingerprint != self.fingerprint {
+            let problem = "was committed under another configuration, run with --redo";
+            return Err(StoreError::corrupt(path, problem));
+        }
+        Ok(Some(manifest))
+    }
+
+    /// All committed manifests by part number.
+    pub async fn manifests(&self) -> Result<Vec<Manifest>, StoreError> {
+        manifests_of(&self.store, self.name).await
+    }
+
+    /// Rows of a committed part's output, `batch_rows` at a time; `T` may have fewer columns.
+    pub async fn read<T: Row>(
+        &self,
+        manifest: &Manifest,
+        output: &str,
+        batch_rows: usize,
+    ) -> Result<Option<RowStream<T>>, StoreError> {
+        match manifest.files.get(output) {
+            Some(file) => Ok(Some(read_rows(&self.store, &file.path, batch_rows).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Its name, which is its folder's.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it lies.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn wip_folder(&self, part: u32) -> String {
+        format!("{}/wip/part-{part:05}", self.name)
+    }
+
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    pub(super) fn manifest_path(&self, part: u32) -> String {
+        format!("{}/part-{part:05}.json", self.name)
+    }
+}
+
+/// All committed manifests of a table by part number, whatever they were made with.
+pub(super) async fn manifests_of(store: &Store, name: &str) -> Result<Vec<Manifest>, StoreError> {
+    let mut manifests = Vec::new();
+    for (path, _) in store.list(name).await? {
+        let file = path.strip_prefix(name).unwrap_or_default();
+        if !file.starts_with("/part-") || !file.ends_with(".json") {
+            continue;
+        }
+        let text = store.read(&path).await?.unwrap_or_default();
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| StoreError::corrupt(path, error))?;
+        manifests.push(manifest);
+    }
+    manifests.sort_by_key(|manifest| manifest.part);
+    Ok(manifests)
+}
+
+/// Sums the counts of parts.
+pub(super) fn sum(manifests: &[Manifest]) -> Counts {
+    let mut total = Counts::default();
+    manifests.iter().for_each(|manifest| total.add(&manifest.counts));
+    total
+}
+
+/// A part writer without a second output.
+pub type PlainPart<R> = PartWriter<R, Reject>;
