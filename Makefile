@@ -28,7 +28,7 @@ test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch 
 
 check: libtorch ## formatting, lints, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --features torch -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
 	    else echo "cargo-deny is not installed: licences and advisories not checked"; fi

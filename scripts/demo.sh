@@ -48,7 +48,14 @@ wait_for_world() {
 }
 
 say "building (a first build takes some minutes)…"
-cargo build "${flags[@]}" --package magiclens --package magiclens-demo --bin mine --bin demo-world
+# One build for all, since each choice of packages may compile dependencies with other features.
+built=$(cargo build "${flags[@]}" --package magiclens --package magiclens-demo \
+  --bin mine --bin demo-world --example rows --message-format=json-render-diagnostics |
+  grep -o '"executable":"[^"]*"' | cut -d '"' -f 4)
+program() { grep "/$1\$" <<<"$built" || die "cargo built no $1"; }
+mine=$(program mine)
+demo_world=$(program demo-world)
+rows=$(program rows)
 
 # Only what a demo left may be removed: a run directory of another kind stays.
 if [ -e "$out" ]; then
@@ -59,24 +66,20 @@ mkdir -p "$(dirname "$out")"
 rm -f "$config" "$seeds"
 
 port=$(free_port)
-# cargo replaces itself by the program it runs, so the process to stop is this one.
-cargo run --quiet "${flags[@]}" --package magiclens-demo --bin demo-world -- \
-  serve --port "$port" --config-out "$config" >"$seeds" 2>"$log" &
+"$demo_world" serve --port "$port" --config-out "$config" >"$seeds" 2>"$log" &
 world=$!
 wait_for_world "$port"
 say "the demo world is up on port $port"
 
 say "mine --seed-urls $seeds --config $config --out $out"
-cargo run --quiet "${flags[@]}" --bin mine -- --seed-urls "$seeds" --config "$config" --out "$out"
+"$mine" --seed-urls "$seeds" --config "$config" --out "$out"
 stop_world
 
 show() {
   echo
   echo "$1: the first rows"
-  cargo run --quiet "${flags[@]}" --example rows -- "$out/$1" --limit 3 "${@:2}" ||
-    say "$out/$1 cannot be shown"
+  "$rows" "$out/$1" --limit 3 "${@:2}" || say "$out/$1 cannot be shown"
 }
-cargo build --quiet "${flags[@]}" --example rows
 show pages url title depth
 show images url width height format stored_as page_url
 say "the tables are in $out, as Parquet; the server's log is $log"

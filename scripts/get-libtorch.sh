@@ -10,8 +10,13 @@
 set -euo pipefail
 
 version=2.11.0
-# The PyTorch wheel and what its libtorch_cpu.so is linked against.
-wheels=("torch==$version" "nvidia-cuda-runtime==13.0.96" "nvidia-cuda-cupti==13.0.85")
+# The PyTorch wheel and what its libtorch_cpu.so is linked against; pip refuses any other content.
+wheels="torch==$version \
+  --hash=sha256:7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a
+nvidia-cuda-runtime==13.0.96 \
+  --hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
+nvidia-cuda-cupti==13.0.85 \
+  --hash=sha256:4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8"
 platforms=(manylinux_2_28_x86_64 manylinux_2_25_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64)
 python=${PYTHON:-python3}
 
@@ -46,9 +51,10 @@ work=$(mktemp -d "$dest.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 say "downloading libtorch $version…"
-"$python" -m pip download --quiet --no-deps --no-cache-dir --only-binary=:all: \
+echo "$wheels" >"$work/wheels.txt"
+"$python" -m pip download --quiet --no-deps --no-cache-dir --only-binary=:all: --require-hashes \
   --implementation cp --python-version 3.11 --abi cp311 --abi none \
-  "${platforms[@]/#/--platform=}" --dest "$work/wheels" "${wheels[@]}"
+  "${platforms[@]/#/--platform=}" --dest "$work/wheels" --requirement "$work/wheels.txt"
 
 say "unpacking…"
 "$python" - "$work/wheels" "$work/out" "$version" <<'PYTHON'
