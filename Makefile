@@ -35,7 +35,7 @@ check: libtorch ## formatting, lints, and licences where cargo-deny is installed
 
 soak: libtorch $(VENV)/.installed nextest ## the same tests with long counts: 20 kills where `test` has 3
 	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
-	    $(CARGO) nextest run --workspace --features torch --no-fail-fast
+	    $(CARGO) nextest run --workspace --features torch --profile soak
 
 bench: ## our benches, then the same work by other tools (benches/peers)
 	$(CARGO) bench
