@@ -26,12 +26,12 @@ test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch 
 	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
 	    $(CARGO) nextest run --workspace --features torch
 
-check: libtorch ## formatting, lints, and licences where cargo-deny is installed
+check: libtorch ## formatting and lints; licences too, where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --features torch -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
-	    else echo "cargo-deny is not installed: licences and advisories not checked"; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
+	    else echo "cargo-deny is not installed: licences and versions not checked"; fi
 
 soak: libtorch $(VENV)/.installed nextest ## the same tests with long counts: 20 kills where `test` has 3
 	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
@@ -43,7 +43,7 @@ bench: ## our benches, then the same work by other tools (benches/peers)
 	    [ -e "$$peer" ] || continue; echo "== $$peer"; "$$peer"; done
 
 doc: ## API documentation in target/doc
-	$(CARGO) doc --no-deps --workspace
+	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo
 
 libtorch: $(VENV)/bin/python ## fetch libtorch (500 MB) into ./libtorch, unless LIBTORCH names one
 	@PYTHON="$(abspath $(VENV))/bin/python" scripts/get-libtorch.sh
