@@ -10,3 +10,5 @@ pub mod stages;
 pub mod store;
 pub mod table;
 pub mod telemetry;
+#[cfg(feature = "torch")]
+pub mod train;

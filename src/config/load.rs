@@ -1,64 +1,326 @@
 //! Layers of configuration, the strongest last.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
 use thiserror::Error;
+use toml::{Table, Value};
 
-use super::{Config, env};
+use super::Config;
+use super::keys::Keys;
+use super::layer::{Layer, Origin};
 
 /// A configuration that cannot be used. Exit code 3.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// A key that does not exist, or a value that does not fit.
-    #[error("{0}")]
-    Invalid(Box<figment::Error>),
+    /// A key that does not exist.
+    #[error("{origin}: unknown key `{key}`{}", offer(.close))]
+    UnknownKey {
+        /// Dotted key.
+        key: String,
+        /// Where it was set.
+        origin: Origin,
+        /// What was perhaps meant, spelled as `origin` wants it.
+        close: Vec<String>,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{origin}: {problem}")]
+    Invalid {
+        /// Where it was set.
+        origin: Origin,
+        /// The parser's words.
+        problem: String,
+    },
     /// A value out of its range.
-    #[error("{key}: {problem}")]
+    #[error("{origin}: {key} {problem}")]
     Value {
         /// Dotted key.
         key: &'static str,
-        /// What is wrong, and what would be right.
+        /// What would be right.
         problem: String,
+        /// Where it was set.
+        origin: Origin,
     },
     /// The file named with `--config` is not there.
     #[error("{}: no such configuration file", .0.display())]
     Missing(PathBuf),
+    /// A file that is there and cannot be read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
-/// Where values come from, the weakest first.
+fn offer(close: &[String]) -> String {
+    match close {
+        [] => "; `mine config` lists the keys there are".to_owned(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    }
+}
+
+/// A value out of its range, before it is known where it was set.
+pub(super) struct OutOfRange {
+    pub(super) key: &'static str,
+    pub(super) problem: &'static str,
+}
+
+/// Where values come from, the weakest first. The environment stands between `file` and `flags`.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
-    /// What the run directory keeps, as TOML.
+    /// `pipeline.toml` of the working directory; it need not exist.
+    pub found: Option<PathBuf>,
+    /// What the run directory keeps, as TOML: stronger than a file that merely lies around.
     pub run_dir: Option<String>,
-    /// The file named with `--config`, else `pipeline.toml` of the working directory.
+    /// The file named with `--config`; it must exist.
     pub file: Option<PathBuf>,
-    /// `--set section.key=value` and the flags that stand for one, as TOML fragments.
+    /// `section.key=value` of `--set` and of the flags that stand for one.
     pub flags: Vec<String>,
 }
 
 impl Layers {
     /// Merges the layers and the environment, and checks ranges.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let mut figment = Figment::from(Serialized::defaults(Config::default()));
-        if let Some(path) = &self.file {
-            if !Path::new(path).is_file() {
-                return Err(ConfigError::Missing(path.clone()));
-            }
-            figment = figment.merge(Toml::file_exact(path));
+        let variables = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into()));
+        self.load_with(variables)
+    }
+
+    /// [`Self::load`] with the environment as an argument.
+    fn load_with(
+        &self,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let keys = Keys::new();
+        let layers = self.read(variables, &keys)?;
+        let mut merged = keys.defaults().clone();
+        for layer in &layers {
+            merge(&mut merged, &layer.table);
+        }
+        let config: Config = merged.try_into().map_err(|error: toml::de::Error| {
+            ConfigError::Invalid { origin: Origin::Default, problem: error.to_string() }
+        })?;
+        config.check().map_err(|OutOfRange { key, problem }| {
+            let set = layers.iter().rev().find(|layer| layer.sets(key));
+            let origin = set.map_or(Origin::Default, |layer| layer.origin.clone());
+            ConfigError::Value { key, problem: problem.to_owned(), origin }
+        })?;
+        Ok(config)
+    }
+
+    /// Reads and checks each layer by itself, so that an error can name it. Weakest first.
+    fn read(
+        &self,
+        variables: impl Iterator<Item = (String, String)>,
+        keys: &Keys,
+    ) -> Result<Vec<Layer>, ConfigError> {
+        let mut layers = Vec::new();
+        if let Some(path) = self.found.as_deref().filter(|path| path.is_file()) {
+            layers.push(Layer::file(path, keys)?);
         }
         if let Some(kept) = &self.run_dir {
-            figment = figment.merge(Toml::string(kept));
+            layers.push(Layer::text(kept, Origin::RunDir, keys)?);
         }
-        let ignore = [env::LOG.trim_start_matches(env::PREFIX)];
-        figment = figment.merge(Env::prefixed(env::PREFIX).ignore(&ignore).split(env::SEPARATOR));
+        if let Some(path) = &self.file {
+            if !path.exists() {
+                return Err(ConfigError::Missing(path.clone()));
+            }
+            layers.push(Layer::file(path, keys)?);
+        }
+        for (name, value) in variables {
+            layers.extend(Layer::env(&name, &value, keys).transpose()?);
+        }
         for flag in &self.flags {
-            figment = figment.merge(Toml::string(flag));
+            layers.push(Layer::flag(flag, keys)?);
         }
-        let config: Config =
-            figment.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
-        config.check()?;
-        Ok(config)
+        Ok(layers)
+    }
+}
+
+/// Tables are merged key by key, everything else is replaced.
+fn merge(base: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
+            _ => drop(base.insert(key.clone(), value.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All layers at once, from files in a folder that lives as long as the call.
+    #[derive(Default)]
+    struct Case {
+        found: Option<&'static str>,
+        run_dir: Option<&'static str>,
+        file: Option<&'static str>,
+        env: Vec<(&'static str, &'static str)>,
+        flags: Vec<&'static str>,
+    }
+
+    impl Case {
+        fn load(&self) -> Result<Config, String> {
+            let folder = tempfile::tempdir().unwrap();
+            let write = |name: &str, text: Option<&str>| {
+                let path = folder.path().join(name);
+                text.map(|text| std::fs::write(&path, text).unwrap());
+                text.map(|_| path)
+            };
+            let layers = Layers {
+                found: write("pipeline.toml", self.found),
+                run_dir: self.run_dir.map(String::from),
+                file: write("mine.toml", self.file),
+                flags: self.flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            };
+            let env = self.env.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let here = format!("{}/", folder.path().display());
+            layers.load_with(env).map_err(|error| error.to_string().replace(&here, ""))
+        }
+
+        fn error(&self) -> String {
+            self.load().unwrap_err()
+        }
+    }
+
+    #[test]
+    fn each_layer_beats_all_weaker_ones() {
+        let mut case = Case::default();
+        let depth = |case: &Case| case.load().unwrap().crawl.max_depth;
+        assert_eq!(depth(&case), Config::default().crawl.max_depth);
+        case.found = Some("crawl.max_depth = 1");
+        assert_eq!(depth(&case), 1);
+        case.run_dir = Some("crawl.max_depth = 2");
+        assert_eq!(depth(&case), 2);
+        case.file = Some("crawl.max_depth = 3");
+        assert_eq!(depth(&case), 3);
+        case.env = vec![("MAGICLENS_CRAWL__MAX_DEPTH", "4")];
+        assert_eq!(depth(&case), 4);
+        case.flags = vec!["crawl.max_depth=5"];
+        assert_eq!(depth(&case), 5);
+        case.flags.push("crawl.max_depth=6");
+        assert_eq!(depth(&case), 6);
+    }
+
+    #[test]
+    fn a_layer_changes_only_what_it_sets() {
+        let config = Case {
+            run_dir: Some("[crawl]\nmax_depth = 2\nsitemaps = false\n[http]\nretries = 7"),
+            file: Some("[crawl]\nmax_depth = 3"),
+            flags: vec!["http.host_rate=5"],
+            ..Case::default()
+        }
+        .load()
+        .unwrap();
+        let mut expected = Config::default();
+        expected.crawl.max_depth = 3;
+        expected.crawl.sitemaps = false;
+        expected.http.retries = 7;
+        expected.http.host_rate = 5.0;
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_configuration_survives_being_kept() {
+        let mut config = Config::default();
+        config.crawl.allow_addresses = vec!["127.0.0.0/8".parse().unwrap()];
+        config.http.resolve.insert("a.test".into(), "127.0.0.1".parse().unwrap());
+        let kept = toml::to_string(&config).unwrap();
+        let layers = Layers { run_dir: Some(kept), ..Layers::default() };
+        assert_eq!(layers.load_with(std::iter::empty()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_found_file_may_be_absent_and_a_named_one_may_not() {
+        let absent = PathBuf::from("no/such/file.toml");
+        let found = Layers { found: Some(absent.clone()), ..Layers::default() };
+        assert_eq!(found.load_with(std::iter::empty()).unwrap(), Config::default());
+        let named = Layers { file: Some(absent), ..Layers::default() };
+        assert_eq!(
+            named.load_with(std::iter::empty()).unwrap_err().to_string(),
+            "no/such/file.toml: no such configuration file"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_source_and_close_names() {
+        let case = Case { found: Some("[crawl]\nmax_dept = 3"), ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "pipeline.toml: unknown key `crawl.max_dept`; did you mean crawl.max_depth?"
+        );
+        let case = Case { run_dir: Some("[crawler]\nmax_depth = 3"), ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "the configuration kept in the run directory: unknown key `crawler`; did you mean crawl?"
+        );
+        let case = Case { flags: vec!["crawl.host_rate=3"], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "--set crawl.host_rate=3: unknown key `crawl.host_rate`; did you mean http.host_rate?"
+        );
+        let case = Case { flags: vec!["qqqqqqqq=red"], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "--set qqqqqqqq=red: unknown key `qqqqqqqq`; `mine config` lists the keys there are"
+        );
+        let case = Case { env: vec![("MAGICLENS_CRAWL_MAX_DEPTH", "3")], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "environment variable MAGICLENS_CRAWL_MAX_DEPTH: unknown key `crawl_max_depth`; \
+             did you mean MAGICLENS_CRAWL__MAX_DEPTH?"
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_source() {
+        let case = Case { file: Some("[crawl]\nmax_depth = \"deep\"\n"), ..Case::default() };
+        insta::assert_snapshot!(case.error(), @r#"
+        mine.toml: TOML parse error at line 2, column 13
+          |
+        2 | max_depth = "deep"
+          |             ^^^^^^
+        invalid type: string "deep", expected u32
+        "#);
+        let case = Case { file: Some("[crawl\n"), ..Case::default() };
+        let error = case.error();
+        assert!(error.starts_with("mine.toml: TOML parse error at line 1, column 7\n"), "{error}");
+        let case = Case { env: vec![("MAGICLENS_CRAWL__MAX_DEPTH", "deep")], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "environment variable MAGICLENS_CRAWL__MAX_DEPTH: crawl.max_depth: \
+             invalid type: string \"deep\", expected u32"
+        );
+        let case = Case { flags: vec!["crawl.scope=galaxy"], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "--set crawl.scope=galaxy: crawl.scope: unknown variant `galaxy`, \
+             expected one of `host`, `domain`, `prefix`"
+        );
+        let case = Case { flags: vec!["crawl.max_depth"], ..Case::default() };
+        assert_eq!(case.error(), "--set crawl.max_depth: expected section.key=value");
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_the_layer_that_set_it() {
+        let case = Case {
+            found: Some("fetch.jpeg_quality = 50"),
+            run_dir: Some("fetch.jpeg_quality = 0"),
+            flags: vec!["fetch.max_side=9"],
+            ..Case::default()
+        };
+        assert_eq!(
+            case.error(),
+            "the configuration kept in the run directory: \
+             fetch.jpeg_quality must be between 1 and 100"
+        );
+        let case = Case { env: vec![("MAGICLENS_HTTP__HOST_RATE", "nan")], ..Case::default() };
+        assert_eq!(
+            case.error(),
+            "environment variable MAGICLENS_HTTP__HOST_RATE: http.host_rate must be above 0"
+        );
     }
 }

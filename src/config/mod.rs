@@ -5,6 +5,8 @@
 //! every key at its default; a test holds the two together.
 
 pub mod env;
+mod keys;
+mod layer;
 mod load;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,10 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use layer::Origin;
 pub use load::{ConfigError, Layers};
+
+use load::OutOfRange;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,11 +69,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self {
-            segment_bytes: 16 << 20,
-            segment_seconds: 20,
-            plan_memory_bytes: 128 << 20,
-        }
+        Self { segment_bytes: 16 << 20, segment_seconds: 20, plan_memory_bytes: 128 << 20 }
     }
 }
 
@@ -292,7 +293,7 @@ impl Default for Fetch {
 
 impl Config {
     /// Refuses values out of range, with the key and what would be right.
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), OutOfRange> {
         let at_least_one = [
             ("crawl.partitions", self.crawl.partitions as usize),
             ("filter.partitions", self.filter.partitions as usize),
@@ -304,7 +305,7 @@ impl Config {
         ];
         for (key, value) in at_least_one {
             if value == 0 {
-                return Err(ConfigError::Value { key, problem: "must be 1 or more".into() });
+                return Err(OutOfRange { key, problem: "must be 1 or more" });
             }
         }
         let positive = [
@@ -316,12 +317,12 @@ impl Config {
         ];
         for (key, value) in positive {
             if !(value > 0.0 && value <= 1e6) {
-                return Err(ConfigError::Value { key, problem: "must be above 0".into() });
+                return Err(OutOfRange { key, problem: "must be above 0" });
             }
         }
         if !(1..=100).contains(&self.fetch.jpeg_quality) {
-            let problem = "must be between 1 and 100".into();
-            return Err(ConfigError::Value { key: "fetch.jpeg_quality", problem });
+            let problem = "must be between 1 and 100";
+            return Err(OutOfRange { key: "fetch.jpeg_quality", problem });
         }
         let shares = [
             ("run.failure_budget", self.run.failure_budget),
@@ -329,7 +330,7 @@ impl Config {
         ];
         for (key, value) in shares {
             if !(0.0..=1.0).contains(&value) {
-                return Err(ConfigError::Value { key, problem: "must be between 0 and 1".into() });
+                return Err(OutOfRange { key, problem: "must be between 0 and 1" });
             }
         }
         Ok(())

@@ -1,0 +1,63 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+# Python packages that the tests open our tables with.
+VENV ?= .venv
+# The version that `make test` installs where there is none.
+NEXTEST := 0.9.151
+
+# Configuration in the environment is for runs by hand; the tests set their own.
+unexport $(filter MAGICLENS_%,$(.VARIABLES))
+
+.PHONY: help demo test check soak bench doc libtorch nextest
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## mine a small web drawn for the purpose, served on loopback (Rust is all it needs)
+	@scripts/demo.sh
+
+test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch included
+	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
+	    $(CARGO) nextest run --workspace --features torch
+
+check: libtorch ## formatting and lints; licences too, where cargo-deny is installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features torch -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
+	    else echo "cargo-deny is not installed: licences and versions not checked"; fi
+
+soak: libtorch $(VENV)/.installed nextest ## the same tests with long counts: 20 kills where `test` has 3
+	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
+	    $(CARGO) nextest run --workspace --features torch --profile soak
+
+bench: ## our benches, then the same work by other tools (benches/peers)
+	$(CARGO) bench
+	@for peer in benches/peers/*.sh; do \
+	    [ -e "$$peer" ] || continue; echo "== $$peer"; "$$peer"; done
+
+doc: ## API documentation in target/doc
+	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo
+
+libtorch: $(VENV)/bin/python ## fetch libtorch (500 MB) into ./libtorch, unless LIBTORCH names one
+	@PYTHON="$(abspath $(VENV))/bin/python" scripts/get-libtorch.sh
+
+nextest:
+	@$(CARGO) nextest --version >/dev/null 2>&1 || \
+	    $(CARGO) install --locked cargo-nextest --version $(NEXTEST) \
+	        --no-default-features --features default-no-update
+
+# Its own pip spares the system one.
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "no venv: install python3-venv, or set PYTHON" >&2; exit 1; }
+
+$(VENV)/.installed: tests/requirements.txt | $(VENV)/bin/python
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
