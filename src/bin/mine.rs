@@ -1,2 +1,171 @@
-//! x
-fn main() {}
+//! `mine`: seed URLs in, tables out.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use magiclens::config::{Layers, Scope};
+use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage};
+use magiclens::telemetry::{self, LogFormat};
+use tokio_util::sync::CancellationToken;
+
+/// Mines web pages for images that occur together.
+///
+/// A rerun of the same command goes on where the last one stopped, also after kill -9; a rerun with
+/// only --out uses the configuration that the run directory keeps.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mine --seed-urls https://example.org/ --out runs/first --set crawl.contact=you@example.org
+  mine --seed-urls seeds.txt --scope domain --max-depth 3 --out runs/second --config my.toml
+  mine --out runs/first                 go on, or see that nothing is left to do
+  mine status runs/first                the funnel so far, with reasons
+  mine config                           every key with its value
+
+Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
+3 bad configuration.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Mine; the default verb.
+    Run(RunArgs),
+    /// Print the funnel of a run in progress or finished.
+    Status {
+        /// The run directory.
+        out: String,
+    },
+    /// Print the configuration in force.
+    Config {
+        /// A run directory whose kept configuration is used.
+        #[arg(long)]
+        out: Option<String>,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// Configuration file; else ./pipeline.toml, if there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One key, such as crawl.max_depth=3. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// URLs to begin at, or files with one URL a line.
+    #[arg(long, value_name = "FILE|URL", num_args = 1..)]
+    seed_urls: Vec<String>,
+    /// The run directory.
+    #[arg(long, value_name = "DIR", default_value = "runs/mine")]
+    out: String,
+    #[command(flatten)]
+    layers: ConfigArgs,
+    /// How far links are followed from a seed [crawl.scope].
+    #[arg(long)]
+    scope: Option<Scope>,
+    /// Links followed from a seed to a page, at most [crawl.max_depth].
+    #[arg(long, value_name = "N")]
+    max_depth: Option<u32>,
+    /// Pages asked for on one host, at most [crawl.max_pages_per_host].
+    #[arg(long, value_name = "N")]
+    max_pages_per_host: Option<usize>,
+    /// Which stages to run: one, or a range such as collect..fetch.
+    #[arg(long, value_name = "A..B")]
+    stages: Option<String>,
+    /// Make a stage's tables, and those of the stages after it, anew.
+    #[arg(long, value_name = "STAGE")]
+    redo: Option<RunStage>,
+    /// Check everything and say what would be done, without a request or a file.
+    #[arg(long)]
+    dry_run: bool,
+    /// How log lines look.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log: LogFormat,
+}
+
+impl RunArgs {
+    fn options(self) -> Options {
+        let mut set = Vec::new();
+        set.extend(self.scope.map(|scope| format!("crawl.scope={scope:?}").to_lowercase()));
+        set.extend(self.max_depth.map(|n| format!("crawl.max_depth={n}")));
+        set.extend(self.max_pages_per_host.map(|n| format!("crawl.max_pages_per_host={n}")));
+        set.extend(self.layers.set);
+        Options {
+            seed_urls: self.seed_urls,
+            out: self.out,
+            config: self.layers.config,
+            set,
+            stages: self.stages,
+            redo: self.redo,
+            dry_run: self.dry_run,
+            json: self.log == LogFormat::Json,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli).await {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::TooManyFailures) => ExitCode::from(2),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> Result<Outcome, RunError> {
+    let run = match cli.verb {
+        None => cli.run,
+        Some(Verb::Run(run)) => run,
+        Some(Verb::Status { out }) => {
+            telemetry::init(LogFormat::Text);
+            pipeline::status(&out).await?;
+            return Ok(Outcome::Done);
+        }
+        Some(Verb::Config { out, layers }) => {
+            telemetry::init(LogFormat::Text);
+            let layers = Layers {
+                found: Some("pipeline.toml".into()),
+                run_dir: None,
+                file: layers.config,
+                flags: layers.set,
+            };
+            pipeline::print_config(out.as_deref(), &layers).await?;
+            return Ok(Outcome::Done);
+        }
+    };
+    let bars = telemetry::init(run.log);
+    let stop = CancellationToken::new();
+    tokio::spawn(watch_ctrl_c(stop.clone()));
+    pipeline::run(&run.options(), &bars, stop).await
+}
+
+/// The first Ctrl-C drains, the second quits.
+async fn watch_ctrl_c(stop: CancellationToken) {
+    let mut pressed = 0;
+    while tokio::signal::ctrl_c().await.is_ok() {
+        pressed += 1;
+        if pressed > 1 {
+            let _ = writeln!(std::io::stderr(), "quitting at once; what was committed is kept");
+            std::process::exit(1);
+        }
+        stop.cancel();
+        tracing::warn!("finishing what is in flight; press Ctrl-C again to quit at once");
+    }
+}

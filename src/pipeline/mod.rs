@@ -1,1 +1,11 @@
-//! Stub.
+//! Wiring: configuration, seeds, stages in order, status.
+
+mod error;
+mod run;
+mod seeds;
+mod status;
+
+pub use error::RunError;
+pub use run::{Options, Outcome, RunStage, run};
+pub use seeds::load as load_seeds;
+pub use status::{print_config, status};

@@ -1,1 +1,9 @@
-//! Stub.
+//! What a person or a log collector sees: log lines, one progress line a stage, tables at the end.
+
+mod funnel;
+mod log;
+mod progress;
+
+pub use funnel::{Step, funnel};
+pub use log::{LogFormat, init};
+pub use progress::Progress;

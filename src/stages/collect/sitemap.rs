@@ -76,25 +76,24 @@ pub fn parse(body: Vec<u8>, cap: usize) -> Sitemap {
 fn parse_xml(text: &str) -> Sitemap {
     let mut reader = Reader::from_str(text);
     let mut found = Sitemap::default();
-    let mut path: Vec<Vec<u8>> = Vec::new();
+    let mut path: Vec<String> = Vec::new();
     let mut loc = String::new();
     loop {
         match reader.read_event() {
-            Ok(Event::Start(tag)) => path.push(tag.local_name().as_ref().to_vec()),
+            Ok(Event::Start(tag)) => path.push(tag.local_name().as_ref().to_owned()),
             Ok(Event::Text(text)) if in_loc(&path) => {
-                loc.push_str(&text.decode().unwrap_or_default());
+                loc.push_str(&text);
             }
             Ok(Event::CData(text)) if in_loc(&path) => {
-                loc.push_str(&text.decode().unwrap_or_default());
+                loc.push_str(&text);
             }
             Ok(Event::GeneralRef(entity)) if in_loc(&path) => {
-                let name = entity.decode().unwrap_or_default();
-                loc.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or("&"));
+                loc.push_str(quick_xml::escape::resolve_predefined_entity(&entity).unwrap_or("&"));
             }
             Ok(Event::End(_)) => {
                 if in_loc(&path) {
-                    let list = match path[path.len() - 2].as_slice() {
-                        b"sitemap" => &mut found.sitemaps,
+                    let list = match path[path.len() - 2].as_str() {
+                        "sitemap" => &mut found.sitemaps,
                         _ => &mut found.pages,
                     };
                     list.extend(web_url(&std::mem::take(&mut loc)));
@@ -108,9 +107,9 @@ fn parse_xml(text: &str) -> Sitemap {
 }
 
 /// Whether the reader is in `<url><loc>` or `<sitemap><loc>`; image sitemaps nest another `loc`.
-fn in_loc(path: &[Vec<u8>]) -> bool {
+fn in_loc(path: &[String]) -> bool {
     let [.., parent, last] = path else { return false };
-    last == b"loc" && (parent == b"url" || parent == b"sitemap")
+    last == "loc" && (parent == "url" || parent == "sitemap")
 }
 
 fn web_url(text: &str) -> Option<Url> {

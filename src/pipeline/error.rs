@@ -1,0 +1,67 @@
+//! How a run can fail, and the exit code that says so.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::http::client::ClientError;
+use crate::stages::StageError;
+use crate::store::StoreError;
+
+/// Why a run did not come to its end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A configuration that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A seed that cannot be used.
+    #[error("--seed-urls {seed}: {problem}")]
+    Seed {
+        /// As given.
+        seed: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Neither flags nor the run directory name a seed.
+    #[error("{0}: no seeds yet; give --seed-urls a URL or a file of URLs")]
+    NoSeeds(String),
+    /// Public hosts are not visited anonymously.
+    #[error(
+        "crawl.contact is not set: people whose site is visited must be able to reach you; give \
+         --set crawl.contact=you@example.org"
+    )]
+    NoContact,
+    /// The HTTP client cannot be made from the configuration.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// `--stages` is not a range of stages.
+    #[error("--stages {0}: give one stage, or a range such as collect..fetch")]
+    Stages(String),
+    /// Nothing was mined there.
+    #[error("{}: no run directory (there is no run.json)", .0.display())]
+    NoRun(PathBuf),
+    /// A stage ended early.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The run directory could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl RunError {
+    /// 3 for what the person at the terminal must change, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_)
+            | Self::Seed { .. }
+            | Self::NoSeeds(_)
+            | Self::NoContact
+            | Self::Client(_)
+            | Self::Stages(_)
+            | Self::NoRun(_)
+            | Self::Stage(StageError::Mismatch { .. } | StageError::ConfigFile { .. }) => 3,
+            Self::Stage(_) | Self::Store(_) => 1,
+        }
+    }
+}

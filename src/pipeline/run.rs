@@ -1,0 +1,276 @@
+//! A run: from options to committed tables.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::MultiProgress;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::status::{STEPS, steps};
+use super::{RunError, seeds};
+use crate::config::{Config, Layers};
+use crate::http::Client;
+use crate::stages::collect::{self, Seeds};
+use crate::stages::{Context, StageError, fetch};
+use crate::store::{Kept, Lock, LockAttempt, RunDir, StoreError};
+use crate::table::{FETCH_LIST, IMAGE_USES, IMAGES, PAGES};
+use crate::telemetry::{Progress, funnel};
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--seed-urls`.
+    pub seed_urls: Vec<String>,
+    /// `--out`.
+    pub out: String,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--set` and the flags that stand for one.
+    pub set: Vec<String>,
+    /// `--stages`, as given.
+    pub stages: Option<String>,
+    /// `--redo`.
+    pub redo: Option<RunStage>,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    /// `--log json`.
+    pub json: bool,
+}
+
+/// A stage by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum RunStage {
+    /// Seeds → `pages`.
+    Collect,
+    /// `pages` → `images`.
+    Fetch,
+}
+
+impl RunStage {
+    const ALL: [Self; 2] = [Self::Collect, Self::Fetch];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Collect => collect::STAGE,
+            Self::Fetch => fetch::STAGE,
+        }
+    }
+
+    /// The tables it makes, the last one first: the order in which they may be removed.
+    fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Collect => &[PAGES],
+            Self::Fetch => &[IMAGES, FETCH_LIST, IMAGE_USES],
+        }
+    }
+}
+
+/// How a run that came to its end went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// More failures than `run.failure_budget`: exit code 2.
+    TooManyFailures,
+}
+
+/// Runs the stages; prints the funnel.
+pub async fn run(
+    options: &Options,
+    bars: &MultiProgress,
+    stop: CancellationToken,
+) -> Result<Outcome, RunError> {
+    let (first, last) = stage_range(options.stages.as_deref())?;
+    let mut layers = Layers {
+        found: Some("pipeline.toml".into()),
+        run_dir: None,
+        file: options.config.clone(),
+        flags: options.set.clone(),
+    };
+    if options.dry_run {
+        return dry_run(options, &layers, first, last).await;
+    }
+    let dir = RunDir::open(&options.out)?;
+    let kept = dir.kept().await?;
+    layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
+    let config = layers.load()?;
+    let seeds = find_seeds(options, kept.as_ref(), &config)?;
+    let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
+    if let Some(stage) = options.redo {
+        redo(&dir, stage).await?;
+    }
+    let ctx = context(config, dir.clone(), stop)?;
+    let kept_now = Kept {
+        config: toml::to_string(&*ctx.config).expect("a configuration is plain data"),
+        seeds: seeds.urls().iter().map(Url::to_string).collect(),
+    };
+    // A configuration that a begun table refuses must not replace the one it was begun with.
+    if kept.is_none() || options.redo.is_some() {
+        dir.keep(&kept_now).await?;
+    }
+    stages(&ctx, &seeds, first, last, bars, options.json).await?;
+    dir.keep(&kept_now).await?;
+    report(&ctx).await
+}
+
+fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
+    let Some(text) = given else { return Ok((RunStage::Collect, RunStage::Fetch)) };
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let find = |name: &str| RunStage::ALL.into_iter().find(|stage| stage.name() == name);
+    match (find(first), find(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        _ => Err(RunError::Stages(text.to_owned())),
+    }
+}
+
+fn find_seeds(options: &Options, kept: Option<&Kept>, config: &Config) -> Result<Seeds, RunError> {
+    let given = if options.seed_urls.is_empty() {
+        kept.map(|kept| kept.seeds.as_slice()).unwrap_or_default()
+    } else {
+        &options.seed_urls
+    };
+    if given.is_empty() {
+        return Err(RunError::NoSeeds(options.out.clone()));
+    }
+    let urls = seeds::load(given)?;
+    if config.crawl.contact.trim().is_empty() && !seeds::all_private(&urls, config) {
+        return Err(RunError::NoContact);
+    }
+    Ok(Seeds::new(urls))
+}
+
+/// Waits for another process to leave the run directory; none after Ctrl-C.
+async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, RunError> {
+    let mut said = false;
+    loop {
+        let attempt = Lock::attempt(dir.store().local());
+        match attempt.map_err(|error| StoreError::corrupt(".lock", error))? {
+            LockAttempt::Held(lock) => return Ok(Some(lock)),
+            LockAttempt::Busy(owner) if !said => {
+                tracing::warn!(process = owner, "another process works on this run directory; \
+                    waiting for it to end, to take over what it leaves");
+                said = true;
+            }
+            LockAttempt::Busy(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(300)) => {}
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
+}
+
+/// Removes what a stage and those after it made.
+async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
+    for later in RunStage::ALL.into_iter().rev().filter(|later| *later >= stage) {
+        for table in later.tables() {
+            tracing::info!(table, "removing, to make it anew");
+            dir.remove_table(table).await?;
+        }
+    }
+    Ok(())
+}
+
+fn context(config: Config, run: RunDir, stop: CancellationToken) -> Result<Context, RunError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if config.run.cpu_threads == 0 { cores } else { config.run.cpu_threads };
+    // A second call in one process finds the pool there; it then keeps its size.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    Ok(Context {
+        client: Arc::new(Client::new(&config)?),
+        hosts: Arc::new(Semaphore::new(config.http.hosts_in_flight.min(Semaphore::MAX_PERMITS))),
+        cpu: Arc::new(Semaphore::new(threads)),
+        config: Arc::new(config),
+        run,
+        stop,
+        progress: Progress::hidden(),
+    })
+}
+
+async fn stages(
+    ctx: &Context,
+    seeds: &Seeds,
+    first: RunStage,
+    last: RunStage,
+    bars: &MultiProgress,
+    json: bool,
+) -> Result<(), StageError> {
+    let of = |stage: RunStage| Context {
+        progress: Progress::begin(stage.name(), bars, json),
+        ..ctx.clone()
+    };
+    let pages = if first == RunStage::Collect {
+        let ctx = of(RunStage::Collect);
+        let pages = collect::run(&ctx, seeds).await;
+        ctx.progress.finish();
+        pages?
+    } else {
+        ctx.run.manifests(PAGES).await?
+    };
+    if last == RunStage::Fetch {
+        let ctx = of(RunStage::Fetch);
+        let images = fetch::run(&ctx, &pages).await;
+        ctx.progress.finish();
+        images?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the funnel is this command's output")]
+async fn report(ctx: &Context) -> Result<Outcome, RunError> {
+    let steps = steps(&ctx.run, &ctx.config).await?;
+    println!("{}", funnel(&steps));
+    tracing::info!(requests = ctx.client.requests(), "requests sent");
+    let budget = ctx.config.run.failure_budget;
+    for step in &steps {
+        let failed: u64 = step.failed.values().sum();
+        if failed as f64 > budget * step.input as f64 {
+            tracing::error!(
+                "{}: {failed} of {} failed, more than run.failure_budget = {budget}",
+                step.name, step.input,
+            );
+            return Ok(Outcome::TooManyFailures);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+#[expect(clippy::print_stdout, reason = "the plan is this command's output")]
+async fn dry_run(
+    options: &Options,
+    layers: &Layers,
+    first: RunStage,
+    last: RunStage,
+) -> Result<Outcome, RunError> {
+    let dir = PathBuf::from(&options.out);
+    let known = if dir.join("run.json").is_file() { Some(RunDir::open(&options.out)?) } else { None };
+    let kept = match &known {
+        Some(dir) => dir.kept().await?,
+        None => None,
+    };
+    let layers = Layers { run_dir: kept.as_ref().map(|k| k.config.clone()), ..layers.clone() };
+    let config = layers.load()?;
+    let seeds = find_seeds(options, kept.as_ref(), &config)?;
+    Client::new(&config)?;
+    println!("would mine into {} (nothing is requested or written now)", options.out);
+    for url in seeds.urls() {
+        println!("  seed  {url}");
+    }
+    println!(
+        "  scope {:?}, at most {} links deep, {} pages a host, {} requests/s a host",
+        config.crawl.scope, config.crawl.max_depth, config.crawl.max_pages_per_host,
+        config.http.host_rate,
+    );
+    let wanted = STEPS.iter().filter(|step| (first..=last).contains(&step.stage));
+    for step in wanted {
+        let committed = match &known {
+            Some(dir) => dir.manifests(step.table).await?.len(),
+            None => 0,
+        };
+        println!("  {:7} → {}: {committed} parts are there", step.stage.name(), step.table);
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,102 @@
+//! What a run directory holds, finished or not.
+
+use std::path::Path;
+
+use super::RunError;
+use super::run::RunStage;
+use crate::config::{Config, Layers};
+use crate::store::{Manifest, RunDir, StoreError};
+use crate::table::{FETCH_LIST, IMAGE_USES, IMAGES, PAGES};
+use crate::telemetry::{Step, funnel};
+
+/// One line of the funnel.
+pub(super) struct StepInfo {
+    pub(super) stage: RunStage,
+    pub(super) table: &'static str,
+}
+
+/// The tables in the order in which they are made.
+pub(super) const STEPS: [StepInfo; 4] = [
+    StepInfo { stage: RunStage::Collect, table: PAGES },
+    StepInfo { stage: RunStage::Fetch, table: IMAGE_USES },
+    StepInfo { stage: RunStage::Fetch, table: FETCH_LIST },
+    StepInfo { stage: RunStage::Fetch, table: IMAGES },
+];
+
+/// Prints the funnel of a run in progress or finished.
+#[expect(clippy::print_stdout, reason = "the status is this command's output")]
+pub async fn status(out: &str) -> Result<(), RunError> {
+    let (dir, config) = open(out).await?;
+    println!("{}", funnel(&steps(&dir, &config).await?));
+    Ok(())
+}
+
+/// Prints the configuration in force for a run directory, or for a new one.
+#[expect(clippy::print_stdout, reason = "the configuration is this command's output")]
+pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunError> {
+    let mut layers = layers.clone();
+    if let Some(out) = out {
+        let kept = existing(out)?.kept().await?;
+        layers.run_dir = kept.map(|kept| kept.config);
+    }
+    print!("{}", toml::to_string(&layers.load()?).expect("a configuration is plain data"));
+    Ok(())
+}
+
+/// Opens a run directory that must exist.
+fn existing(out: &str) -> Result<RunDir, RunError> {
+    if !Path::new(out).join("run.json").is_file() {
+        return Err(RunError::NoRun(out.into()));
+    }
+    Ok(RunDir::open(out)?)
+}
+
+async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
+    let dir = existing(out)?;
+    let kept = dir.kept().await?.unwrap_or_default();
+    let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
+    Ok((dir, config))
+}
+
+/// The steps of the funnel, from manifests and segments.
+pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, StoreError> {
+    let mut steps = Vec::new();
+    let mut pages = 0;
+    for StepInfo { table, .. } in STEPS {
+        let manifests = dir.manifests(table).await?;
+        let counts = dir.counts(table).await?;
+        let wip = dir.wip(table).await?;
+        let wanted = match table {
+            PAGES => rounds(&manifests, config.crawl.partitions) * config.crawl.partitions,
+            IMAGE_USES => pages,
+            _ => config.filter.partitions,
+        };
+        let mut note = match manifests.len() {
+            0 if wip.entries == 0 => "not begun".to_owned(),
+            n if n < wanted as usize => format!("{n} of {wanted} parts"),
+            _ => String::new(),
+        };
+        if wip.entries > 0 {
+            note += &format!(", {} more in progress", wip.entries);
+        }
+        if table == PAGES {
+            pages = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
+        }
+        steps.push(Step {
+            name: table.to_owned(),
+            input: counts.input,
+            output: counts.output,
+            rejected: counts.rejected,
+            failed: counts.failed,
+            note,
+        });
+    }
+    Ok(steps)
+}
+
+/// Rounds that the crawl has begun.
+fn rounds(pages: &[Manifest], partitions: u32) -> u32 {
+    let highest = pages.last().map_or(0, |manifest| manifest.part / partitions);
+    let more = pages.iter().any(|m| m.part / partitions == highest && m.rows("outbox") > 0);
+    highest + 1 + u32::from(more)
+}
