@@ -1,1 +1,30 @@
-//! Stub.
+//! Everything between a URL and decoded bytes: who may be asked, how often, and what came back.
+//!
+//! No HTML and no images here, and nothing about stages. In reading order: [`guard`] (which
+//! addresses and URLs are ever asked), [`resolver`] (the same after DNS), [`robots`] and [`optout`]
+//! (what publishers said), [`host`] (politeness towards one host), [`retry`] (what is tried again),
+//! [`exchange`] (one request and its answer), [`client`] (redirects and all of it together), and
+//! [`encoding`] (content codings, also for WARC bodies).
+
+mod addresses;
+pub mod client;
+pub mod encoding;
+mod error;
+mod exchange;
+mod fresh;
+pub mod guard;
+pub mod host;
+pub mod optout;
+pub mod resolver;
+pub mod retry;
+pub mod robots;
+mod tdmrep;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Answer, Client};
+pub use error::FetchError;
+pub use exchange::{Fetched, Kind};
+
+/// The product token of our User-Agent and in robots.txt.
+pub const TOKEN: &str = "magiclens";

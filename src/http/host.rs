@@ -1,0 +1,346 @@
+//! Politeness towards one host: rate, concurrency, pauses, budgets, and what it said of itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+use url::Url;
+
+use super::error::FetchError;
+use super::fresh::Fresh;
+use super::robots::Rules;
+use super::tdmrep::Reservations;
+use crate::config::Http;
+use crate::record::Reason;
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
+
+/// Hosts that nobody works on are kept this long, so that they are not asked for robots.txt again by
+/// the next redirect to them.
+const KEEP_IDLE: Duration = Duration::from_secs(120);
+
+/// One host and all limits towards it. Whoever works on a host holds its `Arc`.
+pub struct Host {
+    key: String,
+    slots: Arc<Semaphore>,
+    max_requests: u64,
+    max_time: Duration,
+    longest_pause: Duration,
+    state: Mutex<State>,
+    origins: [Origin; 2],
+}
+
+/// What a scheme of a host said; http and https are asked each for its own.
+#[derive(Default)]
+pub(super) struct Origin {
+    pub(super) robots: Fresh<Rules>,
+    pub(super) tdm: Fresh<Reservations>,
+}
+
+struct State {
+    limiter: Arc<Limiter>,
+    gap: Duration,
+    paused_until: Option<Instant>,
+    requests: u64,
+    first_request: Option<Instant>,
+    last_used: Instant,
+}
+
+impl Host {
+    fn new(key: String, http: &Http) -> Self {
+        let gap =
+            Duration::try_from_secs_f64(1.0 / http.host_rate).unwrap_or(Duration::from_secs(1));
+        Self {
+            key,
+            slots: Arc::new(Semaphore::new(http.host_concurrency.min(Semaphore::MAX_PERMITS))),
+            max_requests: http.host_max_requests,
+            max_time: Duration::from_secs(http.host_max_seconds),
+            longest_pause: super::client::seconds(http.max_backoff_s),
+            state: Mutex::new(State {
+                limiter: limiter(gap),
+                gap,
+                paused_until: None,
+                requests: 0,
+                first_request: None,
+                last_used: Instant::now(),
+            }),
+            origins: Default::default(),
+        }
+    }
+
+    /// The host key, see [`crate::record::host_key`].
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Requests sent to this host so far.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    /// Counts requests of an earlier process, so that a resumed run has no larger budget.
+    pub fn add_requests(&self, earlier: u64) {
+        let mut state = self.state();
+        state.requests = state.requests.saturating_add(earlier);
+    }
+
+    /// Waits until one more request may go out and counts it. The permit is to be dropped with the
+    /// request. Fails when a budget is spent, or when the host asked to be left alone for longer than
+    /// `http.max_backoff_s`.
+    pub async fn admit(&self) -> Result<OwnedSemaphorePermit, FetchError> {
+        let slots = Arc::clone(&self.slots);
+        let permit = slots.acquire_owned().await.expect("a host's semaphore is never closed");
+        // Before any waiting, so that a queue at a spent host empties at once.
+        self.check_budget(&self.state())?;
+        self.wait_out_pause().await?;
+        self.wait_for_turn().await;
+        // Another request may have been told to wait meanwhile.
+        self.wait_out_pause().await?;
+        let mut state = self.state();
+        self.check_budget(&state)?;
+        let now = Instant::now();
+        state.requests += 1;
+        state.first_request.get_or_insert(now);
+        state.last_used = now;
+        Ok(permit)
+    }
+
+    /// Leaves the whole host alone for `pause` from now.
+    pub fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.state();
+        state.paused_until = state.paused_until.max(Some(until));
+    }
+
+    /// Makes `gap` the least time between two requests, unless it is longer already: Crawl-delay.
+    pub fn slow_down(&self, gap: Duration) {
+        let mut state = self.state();
+        if gap > state.gap {
+            state.gap = gap;
+            state.limiter = limiter(gap);
+            // The request that told us counts as the first.
+            let _ = state.limiter.check();
+        }
+    }
+
+    pub(super) fn origin(&self, url: &Url) -> &Origin {
+        &self.origins[usize::from(url.scheme() == "https")]
+    }
+
+    async fn wait_for_turn(&self) {
+        loop {
+            let limiter = Arc::clone(&self.state().limiter);
+            match limiter.check() {
+                Ok(()) => return,
+                Err(not_until) => sleep(not_until.wait_time_from(TokioClock.now())).await,
+            }
+        }
+    }
+
+    async fn wait_out_pause(&self) -> Result<(), FetchError> {
+        loop {
+            let now = Instant::now();
+            let Some(until) = self.state().paused_until.filter(|until| *until > now) else {
+                return Ok(());
+            };
+            let left = until - now;
+            if left > self.longest_pause {
+                let detail = format!("the host asked for a pause, {} s of it left", left.as_secs());
+                return Err(FetchError::new(Reason::HttpServerError, detail));
+            }
+            sleep_until(until).await;
+        }
+    }
+
+    fn check_budget(&self, state: &State) -> Result<(), FetchError> {
+        let spent = |what: String| Err(FetchError::new(Reason::HostBudget, what));
+        if state.requests >= self.max_requests {
+            return spent(format!("{} requests (http.host_max_requests)", state.requests));
+        }
+        if state.first_request.is_some_and(|first| first.elapsed() >= self.max_time) {
+            return spent(format!("{} s (http.host_max_seconds)", self.max_time.as_secs()));
+        }
+        Ok(())
+    }
+
+    /// Whether forgetting this host now would make us impolite to it.
+    fn is_needed(&self, now: Instant) -> bool {
+        let state = self.state();
+        state.paused_until.is_some_and(|until| until > now)
+            || now < state.last_used + state.gap.max(KEEP_IDLE)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All hosts that are worked on, and those that were a moment ago.
+pub struct HostPool {
+    http: Http,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+impl HostPool {
+    /// An empty pool whose hosts have the limits of `http`.
+    pub fn new(http: &Http) -> Self {
+        Self { http: http.clone(), hosts: Mutex::default() }
+    }
+
+    /// The host of `key`. Hold it for as long as there is work for it: only hosts that nobody holds
+    /// are forgotten, and with them their budget and robots.txt.
+    pub fn get(&self, key: &str) -> Arc<Host> {
+        let mut hosts = self.hosts();
+        if let Some(host) = hosts.get(key) {
+            return Arc::clone(host);
+        }
+        // Redirects lead to hosts that no one will release.
+        if hosts.len() >= self.http.hosts_in_flight.saturating_mul(2) {
+            let now = Instant::now();
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.is_needed(now));
+        }
+        let host = Arc::new(Host::new(key.to_owned(), &self.http));
+        hosts.insert(key.to_owned(), Arc::clone(&host));
+        host
+    }
+
+    /// Gives a host back when its work is done; it is forgotten unless someone else holds it.
+    pub fn release(&self, host: Arc<Host>) {
+        let mut hosts = self.hosts();
+        // Ours and the pool's.
+        if Arc::strong_count(&host) <= 2 {
+            hosts.remove(host.key());
+        }
+    }
+
+    /// Hosts in the pool.
+    pub fn len(&self) -> usize {
+        self.hosts().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashMap<String, Arc<Host>>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn limiter(gap: Duration) -> Arc<Limiter> {
+    let quota = Quota::with_period(gap.max(Duration::from_nanos(1))).expect("the gap is not zero");
+    Arc::new(RateLimiter::direct_with_clock(quota, TokioClock))
+}
+
+/// governor's clock on tokio's time, which tests pause.
+#[derive(Clone, Debug, Default)]
+struct TokioClock;
+
+impl Clock for TokioClock {
+    type Instant = std::time::Instant;
+
+    fn now(&self) -> Self::Instant {
+        Instant::now().into_std()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(change: impl FnOnce(&mut Http)) -> Host {
+        let mut http = Http { host_rate: 1.0, host_concurrency: 2, ..Http::default() };
+        change(&mut http);
+        Host::new("a.example".into(), &http)
+    }
+
+    async fn seconds_for(host: &Host, requests: usize) -> f64 {
+        let start = Instant::now();
+        for _ in 0..requests {
+            drop(host.admit().await.unwrap());
+        }
+        start.elapsed().as_secs_f64()
+    }
+
+    fn near(seconds: f64, expected: f64) -> bool {
+        (seconds - expected).abs() < 0.1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_holds_and_a_crawl_delay_lowers_it() {
+        let host = host(|http| http.host_rate = 2.0);
+        let seconds = seconds_for(&host, 5).await;
+        assert!(near(seconds, 2.0), "{seconds}");
+        host.slow_down(Duration::from_secs(3));
+        host.slow_down(Duration::from_millis(10));
+        let seconds = seconds_for(&host, 2).await;
+        assert!(near(seconds, 6.0), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_bound_the_requests_in_flight() {
+        let host = host(|http| http.host_rate = 1000.0);
+        let first = host.admit().await.unwrap();
+        let _second = host.admit().await.unwrap();
+        let third = tokio::time::timeout(Duration::from_secs(60), host.admit());
+        assert!(third.await.is_err(), "two are in flight");
+        drop(first);
+        assert!(host.admit().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_everyone_and_a_long_one_refuses() {
+        let host = host(|http| (http.host_rate, http.max_backoff_s) = (1000.0, 60.0));
+        host.pause(Duration::from_secs(20));
+        host.pause(Duration::from_secs(5));
+        let seconds = seconds_for(&host, 1).await;
+        assert!(near(seconds, 20.0), "{seconds}");
+        host.pause(Duration::from_secs(3600));
+        let error = host.admit().await.unwrap_err();
+        assert_eq!(error.reason, Reason::HttpServerError);
+        tokio::time::advance(Duration::from_secs(3550)).await;
+        assert!(host.admit().await.is_ok(), "less than max_backoff_s is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn budgets_end_the_work_at_once() {
+        let by_count = host(|http| http.host_max_requests = 3);
+        by_count.add_requests(1);
+        let seconds = seconds_for(&by_count, 2).await;
+        assert!(near(seconds, 1.0), "{seconds}");
+        let start = Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(by_count.admit().await.unwrap_err().reason, Reason::HostBudget);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let by_time = host(|http| http.host_max_seconds = 10);
+        assert!(by_time.admit().await.is_ok());
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(by_time.admit().await.unwrap_err().reason, Reason::HostBudget);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pool_forgets_what_nobody_holds() {
+        let pool = HostPool::new(&Http { hosts_in_flight: 4, ..Http::default() });
+        let (ours, theirs) = (pool.get("a.example"), pool.get("a.example"));
+        assert!(Arc::ptr_eq(&ours, &theirs));
+        pool.release(theirs);
+        assert_eq!(pool.len(), 1, "still held");
+        for name in 0..100 {
+            pool.get(&format!("{name}.example"));
+            tokio::time::advance(KEEP_IDLE).await;
+        }
+        assert!(pool.len() <= 8, "{}", pool.len());
+        assert!(Arc::ptr_eq(&ours, &pool.get("a.example")), "held hosts are never forgotten");
+        let before = pool.len();
+        pool.release(ours);
+        assert_eq!(pool.len(), before - 1);
+    }
+}

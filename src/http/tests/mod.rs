@@ -1,0 +1,8 @@
+//! The client against servers that misbehave, all of them on loopback.
+
+mod addresses;
+mod bodies;
+mod redirects;
+mod robots;
+mod statuses;
+mod support;
