@@ -1,0 +1,170 @@
+//! Running `mine` as its user does, over a served demo world, and reading what it leaves.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use magiclens::record::{Image, Page, Reject};
+use magiclens::store::{Row, RunDir, read_rows};
+use magiclens_demo::{Options, Running, World};
+use tempfile::TempDir;
+
+/// Data that lies beside the repository on some machines, or none with a word about it.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
+    if !path.exists() {
+        eprintln!("skipped: ../shared/{name} is absent");
+        return None;
+    }
+    Some(path)
+}
+
+/// Python with the packages of `tests/requirements.txt`, as `make test` sets it up.
+pub fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("MAGICLENS_PYTHON").map(PathBuf::from);
+    if python.is_none() {
+        eprintln!("skipped: MAGICLENS_PYTHON is not set (make test sets it)");
+    }
+    python
+}
+
+/// `short` in `make test`, `long` in `make soak`.
+pub fn soak(short: usize, long: usize) -> usize {
+    if std::env::var_os("MAGICLENS_SOAK").is_some() { long } else { short }
+}
+
+/// A `mine` command without the surroundings' configuration.
+pub fn mine(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mine"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MAGICLENS_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// A served demo world, a folder, and how to mine the one into the other.
+pub struct Mined {
+    /// The world.
+    pub world: Running,
+    /// Holds run directories.
+    pub folder: TempDir,
+}
+
+impl Mined {
+    /// Serves a world and writes `mine.toml` and `seeds.txt` for it.
+    pub async fn serve(options: &Options) -> Self {
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let world = World::generate(options).serve(address).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mine.toml"), world.config()).unwrap();
+        std::fs::write(folder.path().join("seeds.txt"), world.seeds().join("\n")).unwrap();
+        Self { world, folder }
+    }
+
+    /// `mine --seed-urls seeds.txt --config mine.toml --out OUT`.
+    pub fn command(&self, out: &str) -> Command {
+        let mut command = mine(self.folder.path());
+        command.args(["--seed-urls", "seeds.txt", "--config", "mine.toml", "--out", out]);
+        command
+    }
+
+    /// Starts a run; its output is thrown away.
+    pub fn start(&self, out: &str) -> Child {
+        let mut command = self.command(out);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs to the end; fails the test unless the exit code is 0.
+    pub async fn run(&self, out: &str) -> Output {
+        let output = run(self.command(out)).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// What a run left.
+    pub async fn tables(&self, out: &str) -> Tables {
+        Tables::read(&self.folder.path().join(out)).await
+    }
+}
+
+/// Runs a command without blocking the server in this process.
+pub async fn run(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// Waits for a child without blocking the server in this process.
+pub async fn wait(mut child: Child) -> std::process::ExitStatus {
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap()
+}
+
+/// The rows of a run directory in their order, times set to 0.
+#[derive(Debug, PartialEq)]
+pub struct Tables {
+    /// `pages`.
+    pub pages: Vec<Page>,
+    /// `images`.
+    pub images: Vec<Image>,
+    /// `rejects/*`, by table.
+    pub rejects: Vec<(&'static str, Vec<Reject>)>,
+}
+
+impl Tables {
+    /// Reads committed parts through their manifests.
+    pub async fn read(dir: &Path) -> Self {
+        let run = RunDir::open(dir.to_str().unwrap()).unwrap();
+        let mut pages: Vec<Page> = rows(&run, "pages", "rows").await;
+        pages.iter_mut().for_each(|page| page.fetched_at = 0);
+        let mut images: Vec<Image> = rows(&run, "images", "rows").await;
+        images.iter_mut().for_each(|image| image.fetched_at = 0);
+        let mut rejects = Vec::new();
+        for table in ["pages", "image_uses", "fetch_list", "images"] {
+            rejects.push((table, rows(&run, table, "rejects").await));
+        }
+        Self { pages, images, rejects }
+    }
+
+    /// The rejects of one table.
+    pub fn rejects_of(&self, table: &str) -> &[Reject] {
+        let found = self.rejects.iter().find(|(name, _)| *name == table);
+        found.map(|(_, rejects)| rejects.as_slice()).unwrap()
+    }
+
+    /// Says where two runs differ, in few words, or nothing.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let lists = |tables: &Self| {
+            let mut lists = vec![
+                tables.pages.iter().map(|row| format!("page {row:?}")).collect::<Vec<_>>(),
+                tables.images.iter().map(|row| format!("image {} {row:?}", row.url)).collect(),
+            ];
+            for (table, rejects) in &tables.rejects {
+                lists.push(rejects.iter().map(|row| format!("{table} {row:?}")).collect());
+            }
+            lists.concat()
+        };
+        let (mine, theirs) = (lists(self), lists(other));
+        let cut = |line: &String| line.chars().take(600).collect::<String>();
+        let only = |a: &[String], b: &[String]| a.iter().find(|line| !b.contains(line)).map(cut);
+        if mine == theirs {
+            return None;
+        }
+        Some(format!(
+            "{} and {} rows; only here: {:?}; only there: {:?}",
+            mine.len(), theirs.len(), only(&mine, &theirs), only(&theirs, &mine),
+        ))
+    }
+}
+
+async fn rows<R: Row>(run: &RunDir, table: &str, output: &str) -> Vec<R> {
+    let mut all = Vec::new();
+    for manifest in run.manifests(table).await.unwrap() {
+        assert!(manifest.counts.conserved(), "{manifest:?}");
+        if let Some(file) = manifest.files.get(output) {
+            let rows = read_rows::<R>(run.store(), &file.path, 64).await.unwrap();
+            let rows = rows.collect().await.unwrap();
+            assert_eq!(rows.len() as u64, file.rows, "{}", file.path);
+            all.extend(rows);
+        }
+    }
+    all
+}
