@@ -27,7 +27,7 @@ pub struct Step {
 /// Draws the funnel as a table.
 pub fn funnel(steps: &[Step]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_BORDERS_ONLY);
+    table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["step", "in", "out", "rejected", "failed", "reasons"]);
     for step in steps {
         let sum = |reasons: &BTreeMap<Reason, u64>| reasons.values().sum::<u64>().to_string();

@@ -59,8 +59,8 @@ impl UrlRules {
     }
 
     fn is_ad(&self, url: &str, page_url: &str) -> bool {
-        Request::new(url, page_url, "image")
-            .is_ok_and(|request| self.ads.check_network_request(&request).matched)
+        Request::new(url, page_url, "image", "GET")
+            .is_ok_and(|request| self.ads.check_network_request(&request).should_block())
     }
 }
 
