@@ -167,8 +167,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let write = |name: &str, text: Option<&str>| {
                 let path = folder.path().join(name);
-                text.map(|text| std::fs::write(&path, text).unwrap());
-                text.map(|_| path)
+                text.map(|text| std::fs::write(&path, text).map(|()| path).unwrap())
             };
             let layers = Layers {
                 found: write("pipeline.toml", self.found),

@@ -1,8 +1,8 @@
 //! The one configuration of all stages, and where its values come from.
 //!
-//! Flag > `MAGICLENS_*` environment > the file given with `--config` > what the run directory keeps
-//! > `pipeline.toml` > default. Unknown keys are refused. `pipeline.toml` in the repository lists
-//! every key at its default; a test holds the two together.
+//! From strong to weak: flag, `MAGICLENS_*` environment, the file given with `--config`, what the run
+//! directory keeps, `pipeline.toml` of the working directory, default. Unknown keys are refused.
+//! `pipeline.toml` in the repository lists every key at its default; a test holds the two together.
 
 pub mod env;
 mod keys;

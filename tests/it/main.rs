@@ -1,5 +1,8 @@
 //! Whole-program tests and tests of the source itself: one binary, one module per concern.
 
+// Clippy knows tests by their attribute, not the helpers beside them.
+#![allow(clippy::unwrap_used)]
+
 mod command;
 mod config;
 mod gimp;
