@@ -40,7 +40,7 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
         if rest.starts_with(b"<!--") {
             // The dashes may be those that open the comment.
             rest = &rest[2 + memmem::find(&rest[2..], b"-->")? + 3..];
-        } else if rest.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case(b"<meta")) {
+        } else if is_meta(rest) {
             let (attrs, after) = attributes(&rest[5..]);
             if let Some(encoding) = of_meta(&attrs) {
                 return Some(encoding);
@@ -51,6 +51,11 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
         }
     }
     None
+}
+
+fn is_meta(bytes: &[u8]) -> bool {
+    bytes.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case(b"<meta"))
+        && bytes.get(5).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/')
 }
 
 fn attributes(bytes: &[u8]) -> (Attrs<'_>, &[u8]) {

@@ -48,13 +48,17 @@ impl Resolver {
         Self { base, max_length: limits.max_url_length }
     }
 
+    /// Whether a value can become a URL that is not too long: references and dots shrink it.
+    fn may_fit(&self, href: &str) -> bool {
+        href.len() <= self.max_length.saturating_mul(8)
+    }
+
     fn raw(&self, raw: &str) -> Option<Url> {
-        self.decoded(&decode(raw))
+        if self.may_fit(raw) { self.decoded(&decode(raw)) } else { None }
     }
 
     fn decoded(&self, href: &str) -> Option<Url> {
-        // No URL gets shorter by more than its dots.
-        if href.len() > self.max_length.saturating_mul(4) || href.trim().is_empty() {
+        if !self.may_fit(href) || href.trim().is_empty() {
             return None;
         }
         let mut url = self.base.join(href).ok()?;
@@ -158,7 +162,8 @@ fn locate(
     let (offer, own) = own?;
     let shown = place.choice.shown.as_ref().and_then(|src| resolve.decoded(src));
     let anchor = place.around.anchor.filter(|anchor| !used_anchors.contains(anchor));
-    let linked = anchor.and_then(|a| page.anchors.get(a as usize)).and_then(|href| {
+    let linked = anchor.and_then(|a| page.anchors.get(a as usize));
+    let linked = linked.filter(|href| resolve.may_fit(href)).and_then(|href| {
         let href = decode(href);
         if is_image_file(&href) { resolve.decoded(&href) } else { None }
     });

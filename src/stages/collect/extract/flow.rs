@@ -17,6 +17,8 @@ enum Piece<'a> {
     Line,
     /// …and is about something else.
     Section,
+    /// An image is here.
+    Image,
 }
 
 /// All visible text so far.
@@ -45,6 +47,12 @@ impl<'a> Flow<'a> {
             Some(last @ Piece::Line) => *last = new,
             Some(_) => self.pieces.push(new),
         }
+    }
+
+    /// Notes an image and returns its place.
+    pub fn image(&mut self) -> u32 {
+        self.pieces.push(Piece::Image);
+        self.position()
     }
 
     /// The place reached.
@@ -94,7 +102,8 @@ fn around(before: &[Piece], after: &[Piece], max: usize) -> String {
 fn start_of(pieces: &[Piece], max: usize) -> String {
     let mut words = Words::default();
     let mut left = max;
-    for piece in pieces {
+    // Text that turns out blank must not make this scan the page.
+    for piece in pieces.iter().take(max.saturating_mul(4).saturating_add(64)) {
         // One character of text is at most 4 bytes, or some 10 of a reference.
         let budget = max.saturating_mul(10);
         let before = words.text.len();
@@ -144,7 +153,7 @@ impl Words {
         let text = match piece {
             Piece::Markup(text) => decode_text(part(text)),
             Piece::Literal(text) => Cow::Borrowed(part(text)),
-            Piece::Line | Piece::Section => Cow::Borrowed(" "),
+            Piece::Line | Piece::Section | Piece::Image => Cow::Borrowed(" "),
         };
         self.push(&text);
     }
@@ -202,10 +211,10 @@ mod tests {
         flow.text("far before", false);
         flow.boundary(true);
         flow.text("before", false);
-        let image = flow.position();
+        let image = flow.image();
         flow.text("after", false);
         flow.boundary(true);
-        let lonely = flow.position();
+        let lonely = flow.image();
         flow.boundary(true);
         flow.text("far after", false);
         assert_eq!(flow.nearby(image, 50), "before after");

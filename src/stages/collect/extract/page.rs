@@ -7,6 +7,11 @@ use super::flow::Flow;
 use super::html::{Around, Attrs, Sink, Tag, read_fragment};
 use super::place::{self, Choice, Offer};
 
+/// Offers kept of one `<picture>`.
+const MAX_OFFERS: usize = 32;
+/// `<meta>` elements kept.
+const MAX_METAS: usize = 1000;
+
 /// One place that shows an image.
 #[derive(Debug, Default)]
 pub struct Place<'a> {
@@ -124,9 +129,9 @@ impl<'a> Page<'a> {
         self.add(new);
     }
 
-    fn place(&self, around: Around) -> Place<'a> {
+    fn place(&mut self, around: Around) -> Place<'a> {
         Place {
-            at: self.flow.position(),
+            at: self.flow.image(),
             ink: self.flow.ink(),
             headings: self.headings.len() as u32,
             around,
@@ -246,7 +251,7 @@ impl<'a> Sink<'a> for Page<'a> {
             }
             Source => {
                 let picture = around.picture.and_then(|p| self.pictures.get_mut(p as usize));
-                if let Some(offers) = picture {
+                if let Some(offers) = picture.filter(|offers| offers.len() < MAX_OFFERS) {
                     offers.extend(place::of_source(attrs));
                 }
             }
@@ -270,7 +275,8 @@ impl<'a> Sink<'a> for Page<'a> {
             Link => self.head_link(attrs),
             Meta => {
                 let name = attrs.raw("name").or(attrs.raw("property"));
-                if let (Some(name), Some(content)) = (name, attrs.raw("content")) {
+                let content = attrs.raw("content").filter(|_| self.metas.len() < MAX_METAS);
+                if let (Some(name), Some(content)) = (name, content) {
                     self.metas.push((name, content));
                 }
             }

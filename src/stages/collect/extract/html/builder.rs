@@ -279,7 +279,7 @@ impl<'a, 's, S: Sink<'a>> Builder<'a, 's, S> {
 
     /// Opens an element that has text and no markup, and reads up to behind its end.
     pub(super) fn insert_raw(&mut self, name: Name<'a>, raw: Raw) {
-        let around = self.around();
+        let around = self.around(name.tag);
         let text = self.tokens.raw_text(name.name, raw);
         if self.template_modes.is_empty() {
             match name.tag {
@@ -311,13 +311,12 @@ impl<'a, 's, S: Sink<'a>> Builder<'a, 's, S> {
         if !tag.is(tag::OPEN) {
             return 0;
         }
-        let around = if tag == Tag::Html { self.outside } else { self.around() };
-        self.sink.open(tag, &self.tokens.attrs, around)
+        self.sink.open(tag, &self.tokens.attrs, self.around(tag))
     }
 
     /// What an element inserted now would be in.
-    fn around(&self) -> Around {
-        let inside = self.insertion_point();
+    fn around(&self, tag: Tag) -> Around {
+        let inside = self.insertion_point(tag);
         let mut around = Around { picture: None, ..self.outside };
         let Some(parent) = inside.last() else { return self.outside };
         if parent.tag == Tag::Picture {
@@ -337,8 +336,8 @@ impl<'a, 's, S: Sink<'a>> Builder<'a, 's, S> {
     }
 
     /// The open elements around new content: what is misplaced in a table goes before the table.
-    fn insertion_point(&self) -> &[Open<'a>] {
-        if !self.stack.last().is_some_and(|open| open.tag.is(tag::TABLE)) {
+    fn insertion_point(&self, tag: Tag) -> &[Open<'a>] {
+        if tag == Tag::Caption || !self.current().is(tag::TABLE) {
             return &self.stack;
         }
         let table = self.stack.iter().rposition(|open| open.tag == Tag::Table);
