@@ -67,7 +67,9 @@ fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("extract");
     group.throughput(Throughput::Elements(pages.len() as u64));
     group.bench_function("pages", |bencher| {
-        bencher.iter(|| pages.iter().map(|page| extract(page, None, &url, &limits).images.len()).sum::<usize>());
+        bencher.iter(|| {
+            pages.iter().map(|page| extract(page, None, &url, &limits).images.len()).sum::<usize>()
+        });
     });
     group.finish();
     let value = "a-320.jpg 320w, a-640.jpg 640w, a-1024.jpg 1024w, a-2048.jpg 2048w";

@@ -22,7 +22,10 @@ pub fn finish(page: &Page, url: &Url, charset: &'static str, limits: &Limits) ->
     let resolve = Resolver::new(page.base, url, limits);
     Extracted {
         charset,
-        title: page.title.map(|title| collapse(&decode(title), limits.max_title)).unwrap_or_default(),
+        title: page
+            .title
+            .map(|title| collapse(&decode(title), limits.max_title))
+            .unwrap_or_default(),
         language_hint: page.lang.map(decode).map(|l| collapse(&l, 35)).filter(|l| !l.is_empty()),
         canonical: page.canonical.and_then(|href| resolve.raw(href)),
         robots_meta: robots_meta(page),

@@ -168,7 +168,8 @@ impl Words {
             self.space = true;
         }
         if !text.is_empty() {
-            self.space = text.ends_with(char::is_whitespace) || self.space && text.trim().is_empty();
+            self.space =
+                text.ends_with(char::is_whitespace) || self.space && text.trim().is_empty();
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct Page<'a> {
     pub metas: Vec<(&'a str, &'a str)>,
     pictures: Vec<Vec<Offer<'a>>>,
     last_term: u32,
+    body_place: usize,
     in_noscript: bool,
     max_places: usize,
     max_links: usize,
@@ -88,6 +89,7 @@ impl<'a> Page<'a> {
             metas: Vec::new(),
             pictures: vec![Vec::new()],
             last_term: 0,
+            body_place: 0,
             in_noscript: false,
             // Some are dropped later: no URL, one URL twice.
             max_places: limits.max_images.saturating_mul(16),
@@ -325,8 +327,12 @@ impl<'a> Sink<'a> for Page<'a> {
         }
     }
 
+    fn begin_body(&mut self) {
+        self.body_place = self.places.len();
+    }
+
     fn forget_body(&mut self) {
-        self.places.clear();
+        self.places.truncate(self.body_place);
         self.links.clear();
     }
 }

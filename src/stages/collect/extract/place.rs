@@ -25,14 +25,27 @@ const LAZY_SRC: [&str; 10] = [
     "data-img-src",
 ];
 /// Attributes that hold a larger version for zooming.
-const FULL_SRC: [&str; 4] = ["data-hi-res-src", "data-full-src", "data-large_image", "data-zoom-image"];
+const FULL_SRC: [&str; 4] =
+    ["data-hi-res-src", "data-full-src", "data-large_image", "data-zoom-image"];
 /// Attributes that also hold other things: taken only instead of a placeholder, and only with the
 /// name of an image file.
 const WEAK_SRC: [&str; 3] = ["data-url", "data-image", "data-img"];
 /// What placeholders are called.
 const PLACEHOLDERS: [&str; 14] = [
-    "1x1", "blank", "clear", "dot", "empty", "grey", "lazy", "lazyload", "loader", "loading",
-    "pixel", "placeholder", "spacer", "transparent",
+    "1x1",
+    "blank",
+    "clear",
+    "dot",
+    "empty",
+    "grey",
+    "lazy",
+    "lazyload",
+    "loader",
+    "loading",
+    "pixel",
+    "placeholder",
+    "spacer",
+    "transparent",
 ];
 
 /// One URL that an image may be had from.
@@ -123,11 +136,7 @@ fn offer(url: Cow<'_, str>, source: ImageSource, rank: u8) -> Offer<'_> {
 }
 
 /// Adds the largest candidate of a `srcset`.
-fn offer_srcset<'a>(
-    value: Option<Cow<'a, str>>,
-    source: ImageSource,
-    offers: &mut Vec<Offer<'a>>,
-) {
+fn offer_srcset<'a>(value: Option<Cow<'a, str>>, source: ImageSource, offers: &mut Vec<Offer<'a>>) {
     let Some(value) = value else { return };
     let largest = srcset::parse(&value)
         .into_iter()
@@ -159,7 +168,9 @@ fn is_placeholder(url: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
     let Some((stem, extension)) = file.rsplit_once('.') else { return false };
     ["gif", "png", "svg"].iter().any(|kind| extension.eq_ignore_ascii_case(kind))
-        && stem.split(['-', '_']).any(|word| PLACEHOLDERS.iter().any(|p| word.eq_ignore_ascii_case(p)))
+        && stem
+            .split(['-', '_'])
+            .any(|word| PLACEHOLDERS.iter().any(|p| word.eq_ignore_ascii_case(p)))
 }
 
 /// Whether a URL names an image file of a format that is decoded, and not a page about one as

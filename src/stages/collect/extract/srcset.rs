@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn all_cases_of_the_web_platform_tests_agree() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/srcset_cases.json");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/srcset_cases.json");
         let Ok(text) = std::fs::read_to_string(path) else {
             println!("skipped: ../shared is absent");
             return;

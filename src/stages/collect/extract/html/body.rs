@@ -3,8 +3,8 @@
 //! <https://html.spec.whatwg.org/#parsing-main-inbody>
 
 use super::builder::{Builder, Mode, Name, Next, Sink};
+use super::raw_text::Raw;
 use super::tag::{self, Tag};
-use super::tokenizer::Raw;
 
 impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
     pub(super) fn start_in_body(&mut self, name: Name<'a>) -> Next {

@@ -111,7 +111,11 @@ mod tests {
             ("a&amp;b&lt", "a&b<", "a&b<"),
             ("?a=1&copy=2", "?a=1©=2", "?a=1&copy=2"),
             ("&notit;&notin;", "¬it;∉", "&notit;∉"),
-            ("&#233;&#xE9;&#128;&#0;&#xD800;&#99999999999;", "éé€\u{fffd}\u{fffd}\u{fffd}", "éé€\u{fffd}\u{fffd}\u{fffd}"),
+            (
+                "&#233;&#xE9;&#128;&#0;&#xD800;&#99999999999;",
+                "éé€\u{fffd}\u{fffd}\u{fffd}",
+                "éé€\u{fffd}\u{fffd}\u{fffd}",
+            ),
             ("&;&#;&#x;& &é&bogus;&", "&;&#;&#x;& &é&bogus;&", "&;&#;&#x;& &é&bogus;&"),
             ("&NotEqualTilde;", "≂̸", "≂̸"),
             ("a\0b", "a\u{fffd}b", "a\u{fffd}b"),

@@ -2,7 +2,8 @@
 //!
 //! <https://html.spec.whatwg.org/#parsing-main-inforeign>
 
-use super::builder::{Builder, Foreign, Name, Next, Open, Sink};
+use super::builder::{Builder, Name, Next, Sink};
+use super::stack::{Foreign, Open};
 use super::tag::{self, Tag};
 
 impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
@@ -28,10 +29,7 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
 
     /// Whether text here is part of a drawing or formula.
     pub(super) fn takes_foreign_text(&self) -> bool {
-        matches!(
-            self.current_foreign(),
-            Foreign::Svg | Foreign::Math | Foreign::Annotation(false)
-        )
+        matches!(self.current_foreign(), Foreign::Svg | Foreign::Math | Foreign::Annotation(false))
     }
 
     /// `<svg>` or `<math>`.
@@ -75,7 +73,10 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
     }
 
     fn leave_foreign(&mut self) {
-        while matches!(self.current_foreign(), Foreign::Svg | Foreign::Math | Foreign::Annotation(_)) {
+        while matches!(
+            self.current_foreign(),
+            Foreign::Svg | Foreign::Math | Foreign::Annotation(_)
+        ) {
             self.pop();
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! <https://html.spec.whatwg.org/#the-list-of-active-formatting-elements>
 
-use super::builder::{Builder, Name, Next, Open, Sink};
+use super::builder::{Builder, Name, Next, Sink};
+use super::stack::Open;
 use super::tag::{self, Tag};
 
 /// Entries beyond this are forgotten, oldest first: no page that means it has as many.
@@ -80,7 +81,8 @@ impl<'a> Formatting<'a> {
 
     /// Adds an entry; of equal ones only the last three are kept ("Noah's Ark").
     fn add(&mut self, new: Element<'a>) {
-        let equal = |element: &Element| element.open.tag == new.open.tag && element.attrs == new.attrs;
+        let equal =
+            |element: &Element| element.open.tag == new.open.tag && element.attrs == new.attrs;
         let (mut count, mut earliest) = (0, 0);
         for (at, _) in self.recent().filter(|(_, element)| equal(element)) {
             count += 1;
@@ -220,7 +222,9 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
     fn renew(&mut self, node: usize, serial: u32) -> u32 {
         let new = self.serial();
         self.stack[node].serial = new;
-        if let Some(element) = self.formatting.position(serial).and_then(|p| self.formatting.element(p)) {
+        if let Some(element) =
+            self.formatting.position(serial).and_then(|p| self.formatting.element(p))
+        {
             element.open.serial = new;
         }
         new

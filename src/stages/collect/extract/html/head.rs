@@ -3,15 +3,26 @@
 //! <https://html.spec.whatwg.org/#the-initial-insertion-mode>
 
 use super::builder::{Builder, Mode, Name, Next, Sink};
+use super::entity::decode_text;
+use super::raw_text::Raw;
 use super::tag::{self, Tag};
-use super::tokenizer::Raw;
+
+/// Whether text is white space once its character references are resolved.
+fn is_blank(text: &str, literal: bool) -> bool {
+    let blank = |text: &str| text.trim_ascii().is_empty();
+    match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+        None => true,
+        Some(b'&') if !literal => blank(&decode_text(text)),
+        Some(_) => false,
+    }
+}
 
 impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
     pub(super) fn text(&mut self, text: &'a str, literal: bool) {
         let mut rest = text;
         while self.before_body() {
             rest = rest.trim_ascii_start();
-            if rest.is_empty() {
+            if is_blank(rest, literal) {
                 return;
             }
             match self.mode {
@@ -35,34 +46,39 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
         use Mode::*;
         let strict = matches!(
             self.mode,
-            Initial | BeforeHtml | BeforeHead | InHead | AfterHead | InColumnGroup | AfterBody
-                | InFrameset | AfterFrameset
+            Initial
+                | BeforeHtml
+                | BeforeHead
+                | InHead
+                | AfterHead
+                | InColumnGroup
+                | AfterBody
+                | InFrameset
+                | AfterFrameset
         );
         strict && !self.takes_foreign_text()
     }
 
     fn body_text(&mut self, text: &'a str, literal: bool) {
         let foreign = self.takes_foreign_text();
-        let nul_only = || text.bytes().all(|byte| byte == 0);
-        if !foreign && text.as_bytes()[0] == 0 && nul_only() {
+        // Outside of SVG and MathML, NUL is as if it were not there.
+        let text = if foreign { text } else { text.trim_matches('\0') };
+        if text.is_empty() {
             return;
         }
-        if !foreign && !self.only_space_in_table(text) {
+        if !foreign && !(self.in_bare_table() && is_blank(text, literal)) {
             self.reconstruct();
         }
-        if self.frameset_ok {
-            let space = |byte: u8| byte.is_ascii_whitespace() || byte == 0 && !foreign;
-            self.frameset_ok = text.bytes().all(space);
-        }
+        self.frameset_ok = self.frameset_ok && is_blank(text, literal);
         if !foreign && self.template_modes.is_empty() {
             self.sink.text(text, literal);
         }
     }
 
-    fn only_space_in_table(&self, text: &str) -> bool {
-        let mode = matches!(self.mode, Mode::InTable | Mode::InTableBody | Mode::InRow);
-        let blank = || text.bytes().all(|byte| byte.is_ascii_whitespace() || byte == 0);
-        mode && self.current().is(tag::TABLE) && blank()
+    /// Whether text here is misplaced unless it is white space.
+    fn in_bare_table(&self) -> bool {
+        matches!(self.mode, Mode::InTable | Mode::InTableBody | Mode::InRow)
+            && self.current().is(tag::TABLE)
     }
 
     /// Opens what a page may leave out before its content.
@@ -84,6 +100,7 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
             }
             _ => {
                 self.insert_phantom(Tag::Body);
+                self.sink.begin_body();
                 self.mode = Mode::InBody;
             }
         }
@@ -189,6 +206,7 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
             Html => self.start_in_body(name),
             Body => {
                 self.insert(name);
+                self.sink.begin_body();
                 self.frameset_ok = false;
                 self.mode = Mode::InBody;
                 Next::Done

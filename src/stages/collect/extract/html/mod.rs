@@ -11,6 +11,8 @@ mod entity;
 mod foreign;
 mod formatting;
 mod head;
+mod raw_text;
+mod stack;
 mod table;
 mod tag;
 mod tokenizer;

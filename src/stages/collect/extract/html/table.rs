@@ -3,8 +3,8 @@
 //! <https://html.spec.whatwg.org/#parsing-main-intable>
 
 use super::builder::{Builder, Mode, Name, Next, Sink};
+use super::raw_text::Raw;
 use super::tag::Tag;
-use super::tokenizer::Raw;
 
 fn is_group(tag: Tag) -> bool {
     matches!(tag, Tag::Tbody | Tag::Tfoot | Tag::Thead)
@@ -16,7 +16,9 @@ fn is_cell(tag: Tag) -> bool {
 
 /// Tags that end a caption, cell or row before they start.
 fn is_table_part(tag: Tag) -> bool {
-    matches!(tag, Tag::Caption | Tag::Col | Tag::Colgroup | Tag::Tr) || is_group(tag) || is_cell(tag)
+    matches!(tag, Tag::Caption | Tag::Col | Tag::Colgroup | Tag::Tr)
+        || is_group(tag)
+        || is_cell(tag)
 }
 
 impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
@@ -223,7 +225,11 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
             Tag::Tr => self.end_row(Next::Done),
             Tag::Table => self.end_row(Next::Again),
             tag if is_group(tag) => {
-                if self.in_table_scope(tag) { self.end_row(Next::Again) } else { Next::Done }
+                if self.in_table_scope(tag) {
+                    self.end_row(Next::Again)
+                } else {
+                    Next::Done
+                }
             }
             _ => self.end_in_table(name),
         }
@@ -263,7 +269,11 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
             }
             Body | Caption | Col | Colgroup | Html => Next::Done,
             Table | Tbody | Tfoot | Thead | Tr => {
-                if self.in_table_scope(name.tag) { self.close_cell() } else { Next::Done }
+                if self.in_table_scope(name.tag) {
+                    self.close_cell()
+                } else {
+                    Next::Done
+                }
             }
             _ => self.end_in_body(name),
         }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use super::entity::decode;
 
@@ -58,20 +58,11 @@ impl<'a> Attrs<'a> {
     }
 }
 
-/// How the text of an element without markup ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raw {
-    /// At the first end tag of its name.
-    Plain,
-    /// Likewise, unless `<!-- <script>` hides it.
-    Script,
-}
-
 /// A position on a page.
 #[derive(Debug)]
 pub struct Tokenizer<'a> {
-    html: &'a str,
-    at: usize,
+    pub(super) html: &'a str,
+    pub(super) at: usize,
     pub attrs: Attrs<'a>,
 }
 
@@ -96,7 +87,9 @@ impl<'a> Tokenizer<'a> {
                         None => return self.text(2),
                     },
                     Some(letter) if letter.is_ascii_alphabetic() => {
-                        return self.tag(1).map(|(name, self_closing)| Token::Start { name, self_closing });
+                        return self
+                            .tag(1)
+                            .map(|(name, self_closing)| Token::Start { name, self_closing });
                     }
                     Some(b'!') => return self.declaration(foreign),
                     Some(b'?') => return self.bogus(1),
@@ -168,11 +161,14 @@ impl<'a> Tokenizer<'a> {
 
     /// Reads a tag whose name starts `skip` bytes from here: its name and whether it closes itself.
     /// A tag that the page ends in is none.
-    fn tag(&mut self, skip: usize) -> Option<(&'a str, bool)> {
+    pub(super) fn tag(&mut self, skip: usize) -> Option<(&'a str, bool)> {
         let bytes = self.html.as_bytes();
         let start = self.at + skip;
         let mut at = start;
-        while !matches!(bytes.get(at), None | Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>')) {
+        while !matches!(
+            bytes.get(at),
+            None | Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>')
+        ) {
             at += 1;
         }
         let name = &self.html[start..at];
@@ -245,74 +241,6 @@ impl<'a> Tokenizer<'a> {
         self.attrs.list.push((name, &self.html[from..to]));
         end
     }
-
-    /// Reads the text of an element that holds no markup, and its end tag.
-    pub fn raw_text(&mut self, name: &str, raw: Raw) -> &'a str {
-        let start = self.at;
-        let end = match raw {
-            Raw::Plain => self.find_end(start, name),
-            Raw::Script => self.find_script_end(start),
-        };
-        let text = &self.html[start..end.unwrap_or(self.html.len())];
-        self.at = end.unwrap_or(self.html.len());
-        if end.is_some() {
-            self.tag(2);
-        }
-        text
-    }
-
-    /// Reads everything that is left.
-    pub fn rest(&mut self) -> &'a str {
-        let start = std::mem::replace(&mut self.at, self.html.len());
-        &self.html[start..]
-    }
-
-    fn find_end(&self, mut from: usize, name: &str) -> Option<usize> {
-        let bytes = self.html.as_bytes();
-        loop {
-            let lt = from + memchr(b'<', &bytes[from..])?;
-            if is_tag(&bytes[lt + 1..], b"/", name) {
-                return Some(lt);
-            }
-            from = lt + 1;
-        }
-    }
-
-    /// <https://html.spec.whatwg.org/#script-data-escaped-state>
-    fn find_script_end(&self, start: usize) -> Option<usize> {
-        let bytes = self.html.as_bytes();
-        // Where the text after `<!` begins, if inside one, and whether a `<script` came since.
-        let mut escaped = None;
-        let mut double = false;
-        let mut from = start;
-        loop {
-            let at = from + memchr2(b'<', b'>', &bytes[from..])?;
-            let after = &bytes[at + 1..];
-            from = at + 1;
-            if bytes[at] == b'>' {
-                if escaped.is_some_and(|dashes| bytes[dashes..at].ends_with(b"--")) {
-                    escaped = None;
-                    double = false;
-                }
-            } else if is_tag(after, b"/", "script") {
-                if !double {
-                    return Some(at);
-                }
-                double = false;
-            } else if escaped.is_some() && is_tag(after, b"", "script") {
-                double = true;
-            } else if escaped.is_none() && after.starts_with(b"!--") {
-                escaped = Some(at + 2);
-            }
-        }
-    }
-}
-
-/// Whether `prefix`, the name in any case and then the end of a name come here.
-fn is_tag(bytes: &[u8], prefix: &[u8], name: &str) -> bool {
-    let Some(rest) = bytes.strip_prefix(prefix) else { return false };
-    rest.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
-        && matches!(rest.get(name.len()), Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>'))
 }
 
 fn is_space(byte: u8) -> bool {
@@ -346,12 +274,18 @@ mod tests {
             ("</", vec![Text("</")]),
             ("</>x", vec![Text("x")]),
             ("</ x>y", vec![Comment, Text("y")]),
-            ("<!-->a<!--->b<!-- > -- > --!>c", vec![Comment, Text("a"), Comment, Text("b"), Comment, Text("c")]),
+            (
+                "<!-->a<!--->b<!-- > -- > --!>c",
+                vec![Comment, Text("a"), Comment, Text("b"), Comment, Text("c")],
+            ),
             ("<!--a--!-->b", vec![Comment, Text("b")]),
             ("<?php a > b", vec![Comment, Text(" b")]),
             ("<![CDATA[a>b", vec![Comment, Text("b")]),
             ("<!doctype HTML>", vec![Doctype { modern: true }]),
-            ("<br/><br / ><br/x>", vec![Start { name: "br", self_closing: true }, start("br"), start("br")]),
+            (
+                "<br/><br / ><br/x>",
+                vec![Start { name: "br", self_closing: true }, start("br"), start("br")],
+            ),
             ("<a", vec![]),
             ("<a href='x", vec![]),
         ] {
@@ -373,22 +307,5 @@ mod tests {
         assert_eq!(get("f").as_deref(), Some("g='h'i=j"));
         assert_eq!(get("k").as_deref(), Some(""));
         assert_eq!(tokenizer.next(false), Some(Token::Text("text")));
-    }
-
-    #[test]
-    fn scripts_end_where_the_standard_says() {
-        for (html, text) in [
-            ("a</script>b", "a"),
-            ("a</scriptx></SCRIPT x='>'>b", "a</scriptx>"),
-            ("<!--<script></script>--></script>b", "<!--<script></script>-->"),
-            ("<!--<script>--></script>b", "<!--<script>-->"),
-            ("<!--</script>b", "<!--"),
-            ("<!--><script></script>b", "<!--><script>"),
-            ("<!--<script></script></script>b", "<!--<script></script>"),
-        ] {
-            let mut tokenizer = Tokenizer::new(html);
-            assert_eq!(tokenizer.raw_text("script", Raw::Script), text);
-            assert_eq!(tokenizer.next(false), Some(Token::Text("b")), "{html}");
-        }
     }
 }

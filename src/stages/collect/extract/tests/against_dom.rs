@@ -20,6 +20,7 @@ struct Recorder {
     images: Vec<Seen>,
     anchors: Vec<String>,
     pictures: Vec<Vec<String>>,
+    body_image: usize,
 }
 
 impl<'a> Sink<'a> for Recorder {
@@ -60,8 +61,11 @@ impl<'a> Sink<'a> for Recorder {
         read_fragment(html, &mut inner, Around::default());
         self.images.extend(inner.images);
     }
+    fn begin_body(&mut self) {
+        self.body_image = self.images.len();
+    }
     fn forget_body(&mut self) {
-        self.images.clear();
+        self.images.truncate(self.body_image);
     }
 }
 
@@ -220,23 +224,90 @@ fn html_files(folder: &Path, extension: &str, pages: &mut Vec<(String, String)>)
                 _ => vec![&*text],
             };
             let name = path.display();
-            pages.extend(parts.iter().enumerate().map(|(n, p)| (format!("{name} {n}"), (*p).into())));
+            pages.extend(
+                parts.iter().enumerate().map(|(n, p)| (format!("{name} {n}"), (*p).into())),
+            );
         }
     }
 }
 
-/// Tags that interact with each other, more often than not wrongly nested.
+/// Tags that interact with each other, more often than not wrongly nested. The one left out is
+/// `<annotation-xml encoding=text/html>`, in which scraper's DOM does not read HTML as browsers do.
 fn soup() -> impl Strategy<Value = String> {
-    const NAMES: [&str; 74] = [
-        "a href=1", "a href=2", "b", "i class=x", "nobr", "font color=1", "font", "p", "div",
-        "span", "li", "ul", "ol", "dl", "dt", "dd", "h1", "h2", "table", "tbody", "thead", "tr",
-        "td", "th", "caption", "col", "colgroup", "template", "svg", "math", "mi", "mtext",
-        "annotation-xml encoding=text/html", "annotation-xml", "foreignObject", "desc", "title",
-        "image src=svg", "select", "option", "optgroup", "hr", "input", "input type=hidden",
-        "button", "form", "noscript", "script", "style", "textarea", "iframe", "xmp", "object",
-        "marquee", "picture", "source srcset=1", "source srcset=2", "video", "figure", "pre",
-        "body", "head", "html", "frameset", "frame", "noframes", "ruby", "rt", "rtc", "br", "base",
-        "g", "custom-element", "center",
+    const NAMES: [&str; 73] = [
+        "a href=1",
+        "a href=2",
+        "b",
+        "i class=x",
+        "nobr",
+        "font color=1",
+        "font",
+        "p",
+        "div",
+        "span",
+        "li",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "h1",
+        "h2",
+        "table",
+        "tbody",
+        "thead",
+        "tr",
+        "td",
+        "th",
+        "caption",
+        "col",
+        "colgroup",
+        "template",
+        "svg",
+        "math",
+        "mi",
+        "mtext",
+        "annotation-xml",
+        "foreignObject",
+        "desc",
+        "title",
+        "image src=svg",
+        "select",
+        "option",
+        "optgroup",
+        "hr",
+        "input",
+        "input type=hidden",
+        "button",
+        "form",
+        "noscript",
+        "script",
+        "style",
+        "textarea",
+        "iframe",
+        "xmp",
+        "object",
+        "marquee",
+        "picture",
+        "source srcset=1",
+        "source srcset=2",
+        "video",
+        "figure",
+        "pre",
+        "body",
+        "head",
+        "html",
+        "frameset",
+        "frame",
+        "noframes",
+        "ruby",
+        "rt",
+        "rtc",
+        "br",
+        "base",
+        "g",
+        "custom-element",
+        "center",
     ];
     let name = proptest::sample::select(&NAMES[..]);
     let piece = prop_oneof![
@@ -250,7 +321,8 @@ fn soup() -> impl Strategy<Value = String> {
         ][..]).prop_map(str::to_owned),
     ];
     proptest::collection::vec(piece, 1..40).prop_map(|pieces| {
-        let numbered = pieces.iter().enumerate().map(|(n, piece)| piece.replace('@', &n.to_string()));
+        let numbered =
+            pieces.iter().enumerate().map(|(n, piece)| piece.replace('@', &n.to_string()));
         numbered.collect()
     })
 }

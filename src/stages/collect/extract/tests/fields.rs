@@ -48,15 +48,24 @@ fn one_reference_a_place() {
              <img src=a.jpg></picture>",
             vec!["b.webp"],
         ),
-        ("<img class=lazy data-src=a.jpg> <noscript><img src=a-full.jpg></noscript>", vec!["a-full.jpg"]),
+        (
+            "<img class=lazy data-src=a.jpg> <noscript><img src=a-full.jpg></noscript>",
+            vec!["a-full.jpg"],
+        ),
         ("<img src=data:x><noscript><img src=a.jpg></noscript>", vec!["a.jpg"]),
         ("<img src=a.jpg><noscript><img src=stats.gif></noscript>", vec!["a.jpg", "stats.gif"]),
-        ("<img class=lazy data-src=a.jpg>text<noscript><img src=b.jpg></noscript>", vec!["a.jpg", "b.jpg"]),
+        (
+            "<img class=lazy data-src=a.jpg>text<noscript><img src=b.jpg></noscript>",
+            vec!["a.jpg", "b.jpg"],
+        ),
         ("<a href=big.jpg><img src=thumb.jpg></a>", vec!["big.jpg"]),
         ("<a href=big.jpg><img src=1.jpg><img src=2.jpg></a>", vec!["big.jpg", "2.jpg"]),
         ("<a href=/wiki/File:Cat.jpg><img src=thumb.jpg></a>", vec!["thumb.jpg"]),
         ("<video poster=p.jpg><source src=v.mp4></video>", vec!["p.jpg"]),
-        ("<img src='javascript:x'><img src=' '><img><img src=ftp://h/x.png><input type=image src=x.png>", vec![]),
+        (
+            "<img src='javascript:x'><img src=' '><img><img src=ftp://h/x.png><input type=image src=x.png>",
+            vec![],
+        ),
         ("<img src='http://[bad/x.png' srcset='good.png'>", vec!["good.png"]),
     ] {
         let expected: Vec<_> =
@@ -74,7 +83,9 @@ fn the_place_with_an_alt_is_kept() {
 
 #[test]
 fn a_thumbnail_stays_known() {
-    let page = read("<a href=big.jpg><img src=t.jpg width=100 alt=x></a><img src=s.jpg srcset='l.jpg 9w'>");
+    let page = read(
+        "<a href=big.jpg><img src=t.jpg width=100 alt=x></a><img src=s.jpg srcset='l.jpg 9w'>",
+    );
     let [anchor, srcset] = &page.images[..] else { panic!("two images") };
     assert_eq!(anchor.source, ImageSource::Anchor);
     assert_eq!(anchor.shown_url.as_deref(), Some("http://example.org/dir/t.jpg"));
@@ -92,7 +103,10 @@ fn the_first_base_counts_for_the_whole_page() {
     assert_eq!(page.base.as_str(), "http://cdn.example.org/b/");
     assert_eq!(page.links[0].as_str(), "http://cdn.example.org/b/x");
     assert_eq!(page.images[0].url, "http://cdn.example.org/b/i.png");
-    assert_eq!(read("<base href=data:x><img src=i.png>").images[0].url, "http://example.org/dir/i.png");
+    assert_eq!(
+        read("<base href=data:x><img src=i.png>").images[0].url,
+        "http://example.org/dir/i.png"
+    );
 }
 
 #[test]
@@ -104,7 +118,10 @@ fn links_are_followed_unless_they_say_not_to() {
     );
     let links: Vec<_> = page.links.iter().map(Url::as_str).collect();
     let dir = "http://example.org/dir/";
-    assert_eq!(links, [&format!("{dir}b"), &format!("{dir}a?x&y"), &format!("{dir}d"), "https://h/x"]);
+    assert_eq!(
+        links,
+        [&format!("{dir}b"), &format!("{dir}a?x&y"), &format!("{dir}d"), "https://h/x"]
+    );
 }
 
 #[test]

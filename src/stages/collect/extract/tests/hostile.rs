@@ -17,22 +17,56 @@ fn filled_with(piece: &str) -> Extracted {
 
 #[test]
 fn deep_nesting_ends() {
-    for open in ["<div>", "<b>", "<a href=x>", "<table><tr><td>", "<svg><g>", "<ul><li>", "<template>"] {
+    for open in
+        ["<div>", "<b>", "<a href=x>", "<table><tr><td>", "<svg><g>", "<ul><li>", "<template>"]
+    {
         let html = format!("{}<img src=deep.jpg>", open.repeat(100_000));
         let found = read(html.as_bytes()).images.len();
         assert_eq!(found, usize::from(open != "<template>"), "{open}");
     }
-    let html = format!("{}text<img src=a.jpg>{}", "<div>".repeat(100_000), "</div>".repeat(100_000));
+    let html =
+        format!("{}text<img src=a.jpg>{}", "<div>".repeat(100_000), "</div>".repeat(100_000));
     assert_eq!(read(html.as_bytes()).images[0].nearby_text, "text");
 }
 
 #[test]
 fn unfinished_markup_ends() {
     for piece in [
-        "<a", "<!--", "<![CDATA[", "</", "<script>", "<script><!--<script>", "<img src='", "&", "&#", "&amp", "<a b=",
-        "<title>", "<noscript><img ", "</p>", "<p>", "<p><object><div>", "<svg><title>", "<b><p>",
-        "<a><b><i><div>", "</b></i></a>", "<b x><i><u></p>", "<table><b>", "<nobr>", "<form>", "<select><option>",
-        "<h1>", "<figure><figcaption>", "<dl><dt>", "\0", "\r", "\u{e9}", "<", ">", "\"", "<meta charset=",
+        "<a",
+        "<!--",
+        "<![CDATA[",
+        "</",
+        "<script>",
+        "<script><!--<script>",
+        "<img src='",
+        "&",
+        "&#",
+        "&amp",
+        "<a b=",
+        "<title>",
+        "<noscript><img ",
+        "</p>",
+        "<p>",
+        "<p><object><div>",
+        "<svg><title>",
+        "<b><p>",
+        "<a><b><i><div>",
+        "</b></i></a>",
+        "<b x><i><u></p>",
+        "<table><b>",
+        "<nobr>",
+        "<form>",
+        "<select><option>",
+        "<h1>",
+        "<figure><figcaption>",
+        "<dl><dt>",
+        "\0",
+        "\r",
+        "\u{e9}",
+        "<",
+        ">",
+        "\"",
+        "<meta charset=",
     ] {
         assert!(filled_with(piece).images.len() <= 1, "{piece}");
     }
@@ -70,9 +104,13 @@ fn a_sea_of_attributes_ends() {
 
 #[test]
 fn bytes_that_are_no_text_are_read() {
-    let noise: Vec<u8> = (0..MEGABYTES as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> =
+        (0..MEGABYTES as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     read(&noise);
     assert_eq!(read(b"").images, []);
     assert_eq!(read(b"<img src=\xff.jpg>").images.len(), 1);
-    assert_eq!(read(b"\xff\xfe<\0i\0m\0g\0 \0s\0r\0c\0=\0a\0>\0").images[0].url, "http://example.org/a");
+    assert_eq!(
+        read(b"\xff\xfe<\0i\0m\0g\0 \0s\0r\0c\0=\0a\0>\0").images[0].url,
+        "http://example.org/a"
+    );
 }
