@@ -1,0 +1,52 @@
+//! From bytes to 8-bit RGB: one decoder a format, chosen so that none can run without end.
+
+mod jpeg;
+mod raster;
+#[cfg(feature = "turbo")]
+mod turbo;
+
+use super::container::Container;
+use super::{Bitmap, Format, ImageError, guard, orient, rights};
+use crate::config::Fetch;
+
+/// Pixels as the file holds them, before orientation.
+pub(super) struct Decoded {
+    /// Alpha flattened on white, 16 bits scaled to 8, CMYK and grey turned into RGB.
+    pub bitmap: Bitmap,
+    /// The profile that the RGB values are meant in, where there is one.
+    pub icc: Option<Vec<u8>>,
+}
+
+/// Decodes to upright RGB at full size, under the caps of `limits`.
+pub fn decode_rgb(bytes: &[u8], limits: &Fetch) -> Result<Bitmap, ImageError> {
+    guard::catch(|| {
+        let format = Format::sniff(bytes)?;
+        let container = Container::read(format, bytes)?;
+        container.check(limits.max_pixels, limits.max_decode_bytes)?;
+        let orientation = rights::Exif::read(&container).orientation;
+        let decoded = decode(format, &container, bytes, limits, None)?;
+        Ok(orient::upright(decoded.bitmap, orientation))
+    })
+}
+
+/// Decodes what [`Container::check`] let through. With `side`, the caller scales the result to that
+/// largest side and does not mind a decoder that does part of it.
+pub(super) fn decode(
+    format: Format,
+    container: &Container<'_>,
+    bytes: &[u8],
+    limits: &Fetch,
+    side: Option<u32>,
+) -> Result<Decoded, ImageError> {
+    match format {
+        Format::Jpeg => {
+            let bitmap = jpeg::decode(bytes, container, side)?;
+            let icc = container.icc.clone().filter(|_| container.plain);
+            Ok(Decoded { bitmap, icc })
+        }
+        Format::Png => raster::png(bytes, limits.max_decode_bytes),
+        Format::WebP => raster::webp(bytes, limits.max_decode_bytes),
+        Format::Gif => raster::gif(bytes, limits.max_decode_bytes),
+        Format::Bmp => raster::bmp(bytes, limits.max_decode_bytes),
+    }
+}

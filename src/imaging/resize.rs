@@ -1,0 +1,75 @@
+//! Scaling by fast_image_resize, one resizer a thread so that its buffers are used again.
+
+use std::cell::RefCell;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::Bitmap;
+
+thread_local! {
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+impl Bitmap {
+    /// `None` unless the buffer holds exactly the pixels announced.
+    pub(super) fn new(width: u32, height: u32, rgb: Vec<u8>) -> Option<Self> {
+        let expected = u64::from(width) * u64::from(height) * 3;
+        (rgb.len() as u64 == expected && expected > 0).then_some(Self { width, height, rgb })
+    }
+
+    /// Scaled to this size by area-aware interpolation.
+    pub(super) fn resized(&self, width: u32, height: u32) -> Self {
+        let rgb = resize(&self.rgb, (self.width, self.height), (width, height), PixelType::U8x3);
+        Self { width, height, rgb }
+    }
+}
+
+/// Scales one 8-bit channel.
+pub(super) fn resize_luma(luma: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
+    resize(luma, from, to, PixelType::U8)
+}
+
+/// The size whose largest side is `side`, at least one pixel in the other direction.
+pub(super) fn fitted(width: u32, height: u32, side: u32) -> (u32, u32) {
+    let largest = u64::from(width.max(height).max(1));
+    let scaled = |length: u32| {
+        let rounded = (u64::from(length) * u64::from(side) + largest / 2) / largest;
+        u32::try_from(rounded).unwrap_or(side).max(1)
+    };
+    (scaled(width), scaled(height))
+}
+
+/// Triangle filter, widened to the area that a pixel stands for: as sharp as what it is compared
+/// with, no ringing, and the cheapest that does not alias.
+fn resize(pixels: &[u8], from: (u32, u32), to: (u32, u32), kind: PixelType) -> Vec<u8> {
+    let source = ImageRef::new(from.0, from.1, pixels, kind)
+        .expect("a bitmap's buffer holds width × height pixels");
+    let mut target = Image::new(to.0, to.1, kind);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    RESIZER.with_borrow_mut(|resizer| {
+        resizer.resize(&source, &mut target, &options).expect("both images are of one pixel type");
+    });
+    target.into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_side_fits_and_none_vanishes() {
+        assert_eq!(fitted(1000, 500, 512), (512, 256));
+        assert_eq!(fitted(333, 1000, 512), (170, 512));
+        assert_eq!(fitted(1, 65_000, 512), (1, 512));
+        assert_eq!(fitted(u32::MAX, u32::MAX, 512), (512, 512));
+    }
+
+    #[test]
+    fn scaling_down_averages_areas() {
+        let checkers = (0..64 * 64).flat_map(|i| [if (i + i / 64) % 2 == 0 { 0 } else { 255 }; 3]);
+        let bitmap = Bitmap::new(64, 64, checkers.collect()).unwrap();
+        let small = bitmap.resized(8, 8);
+        assert!(small.rgb.iter().all(|&value| (118..=137).contains(&value)), "{:?}", small.rgb);
+    }
+}
