@@ -1,1 +1,6 @@
 //! x
+pub mod encode;
+pub mod picture;
+pub mod relation;
+pub mod rng;
+pub mod scene;
