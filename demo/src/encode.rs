@@ -14,7 +14,8 @@ use jpeg_encoder::{ColorType, Encoder};
 use crate::picture::Format;
 
 /// TIFF structure with one entry: orientation 6, to be turned clockwise by 90° for display.
-const EXIF_ON_ITS_SIDE: &[u8] = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+const EXIF_ON_ITS_SIDE: &[u8] =
+    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
 
 /// The picture as a file of `format`; `quality` is for JPEG.
 pub fn file(pixels: RgbImage, format: Format, quality: u8) -> Result<Vec<u8>> {
@@ -38,7 +39,7 @@ fn jpeg(pixels: &RgbImage, quality: u8, exif: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, quality);
     if !exif.is_empty() {
-        encoder.add_app_segment(1, exif)?;
+        encoder.add_app_segment(1, exif.to_vec())?;
     }
     encoder.encode(pixels, pixels.width() as u16, pixels.height() as u16, ColorType::Rgb)?;
     Ok(out)
@@ -108,7 +109,9 @@ pub fn pixel_bomb(side: u32) -> Vec<u8> {
     let mut header = [side.to_be_bytes(), side.to_be_bytes()].concat();
     header.extend([8, 2, 0, 0, 0]);
     let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (kind, data) in [(b"IHDR", header), (b"IDAT", vec![0x78, 0x9c, 0x03, 0x00]), (b"IEND", vec![])] {
+    for (kind, data) in
+        [(b"IHDR", header), (b"IDAT", vec![0x78, 0x9c, 0x03, 0x00]), (b"IEND", vec![])]
+    {
         let body = [kind.as_slice(), &data].concat();
         let mut sum = flate2::Crc::new();
         sum.update(&body);

@@ -66,7 +66,9 @@ impl Relation {
                 Time::Night => format!("The same {place} at night"),
                 time => format!("The same {place} in the {}", time.words()),
             },
-            Self::Count if self.is_windows(to) => format!("The same {thing} with {} windows", to.count),
+            Self::Count if self.is_windows(to) => {
+                format!("The same {thing} with {} windows", to.count)
+            }
             Self::Count => format!("Now with {} {thing}{same}", to.count),
             Self::Colour => format!("The same {thing}{same} in {}", to.colour.words()),
             Self::View => format!("The same {thing}{same} {}", to.view.words()),

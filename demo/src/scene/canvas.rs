@@ -15,7 +15,8 @@ pub struct Rgb(pub u8, pub u8, pub u8);
 impl Rgb {
     /// Lighter (`by` above 1) or darker.
     pub fn shade(self, by: f32) -> Self {
-        let part = |v: u8| (f32::from(v) * by + if by > 1.0 { 10.0 * (by - 1.0) } else { 0.0 }) as u8;
+        let part =
+            |v: u8| (f32::from(v) * by + if by > 1.0 { 10.0 * (by - 1.0) } else { 0.0 }) as u8;
         Self(part(self.0), part(self.1), part(self.2))
     }
 

@@ -60,7 +60,12 @@ fn window(object: Object, x: f32, half: f32) -> Option<Path> {
         Object::Boat => oval(x, 38.0, half, half),
         Object::Tent => polyline(&[(x, 14.0), (x + half, 62.0), (x - half, 62.0)], true),
         Object::Car => polyline(
-            &[(x - half * 0.8, 22.0), (x + half * 0.8, 22.0), (x + half * 1.15, 54.0), (x - half * 1.15, 54.0)],
+            &[
+                (x - half * 0.8, 22.0),
+                (x + half * 0.8, 22.0),
+                (x + half * 1.15, 54.0),
+                (x - half * 1.15, 54.0),
+            ],
             true,
         ),
         _ => Some(PathBuilder::from_rect(Rect::from_ltrb(x - half, 16.0, x + half, 58.0)?)),
@@ -71,7 +76,9 @@ fn window(object: Object, x: f32, half: f32) -> Option<Path> {
 fn gaps(holes: &[Path], y: f32, width: f32) -> Vec<(f32, f32)> {
     let mut left = 0.0;
     let mut gaps = Vec::new();
-    for bounds in holes.iter().map(Path::bounds).filter(|b| b.top() - 1.0 < y && y < b.bottom() + 1.0) {
+    for bounds in
+        holes.iter().map(Path::bounds).filter(|b| b.top() - 1.0 < y && y < b.bottom() + 1.0)
+    {
         gaps.push((left, bounds.left() - 1.0));
         left = bounds.right() + 1.0;
     }
@@ -94,7 +101,15 @@ fn table(c: &mut Canvas, scene: &Scene) {
         c.line(&[(x, bounds.top()), (x, bounds.bottom())], 1.4, FRAME);
         let curtain = wall.mix(Rgb(150, 60, 50), 0.35);
         for (side, out) in [(bounds.left(), -9.0), (bounds.right(), 9.0)] {
-            c.polygon(&[(side, 5.0), (side + out, 5.0), (side + out * 0.8, 64.0), (side - out * 0.35, 64.0)], curtain);
+            c.polygon(
+                &[
+                    (side, 5.0),
+                    (side + out, 5.0),
+                    (side + out * 0.8, 64.0),
+                    (side - out * 0.35, 64.0),
+                ],
+                curtain,
+            );
         }
     }
     c.polygon(&[(4.0, 76.0), (width - 4.0, 76.0), (width + 8.0, 101.0), (-8.0, 101.0)], WOOD);

@@ -285,10 +285,7 @@ pub(crate) mod tests {
 
     #[test]
     fn alt_texts_read_well() {
-        assert_eq!(
-            BOAT.alt(),
-            "A red boat in the harbour at Lorne on an autumn evening, close up"
-        );
+        assert_eq!(BOAT.alt(), "A red boat in the harbour at Lorne on an autumn evening, close up");
         let inside = Scene { view: View::Inside, count: 2, colour: Colour::Orange, ..BOAT };
         assert_eq!(
             inside.alt(),
@@ -365,8 +362,8 @@ pub(crate) mod tests {
             let picture = scene.render(160, 120);
             let luma = image::imageops::grayscale(&picture);
             let mean = luma.iter().map(|&v| f64::from(v)).sum::<f64>() / luma.len() as f64;
-            let variance =
-                luma.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / luma.len() as f64;
+            let variance = luma.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>()
+                / luma.len() as f64;
             assert!(variance.sqrt() > 12.0, "{} for {}", variance.sqrt(), scene.alt());
         }
     }

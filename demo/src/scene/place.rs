@@ -146,7 +146,12 @@ fn ridge(c: &mut Canvas, rng: &mut Rng, y: f32, height: f32, steps: usize, colou
 fn bush(c: &mut Canvas, rng: &mut Rng, x: f32, y: f32, size: f32, colour: Rgb) {
     for _ in 0..7 {
         let (dx, dy) = (rng.between(-0.6, 0.6) * size, rng.between(-0.5, 0.3) * size);
-        c.circle(x + dx, y + dy, size * rng.between(0.3, 0.55), colour.shade(rng.between(0.8, 1.15)));
+        c.circle(
+            x + dx,
+            y + dy,
+            size * rng.between(0.3, 0.55),
+            colour.shade(rng.between(0.8, 1.15)),
+        );
     }
 }
 
@@ -163,7 +168,10 @@ fn building(c: &mut Canvas, rng: &mut Rng, x: f32, foot: f32, size: (f32, f32), 
     let top = foot - height;
     c.rect(x, top, width, height, rng.pick(&walls));
     let roof = ground(Rgb(112, 66, 54), scene.season);
-    c.polygon(&[(x - 0.8, top), (x + width / 2.0, top - height * 0.22), (x + width + 0.8, top)], roof);
+    c.polygon(
+        &[(x - 0.8, top), (x + width / 2.0, top - height * 0.22), (x + width + 0.8, top)],
+        roof,
+    );
     let lit = scene.time == Time::Night || scene.time == Time::Evening;
     let (columns, rows) = ((width / 4.2) as usize, (height / 6.0) as usize);
     for row in 0..rows {
@@ -199,8 +207,10 @@ fn harbour(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
     c.gradient(0.0, 59.0, width, 42.0, water.shade(1.2), water.shade(0.7));
     strokes(c, rng, 60.0, 330, water.mix(Rgb(230, 240, 245), 0.35), (5.0, 0.0));
     let pier = rng.between(0.05, 0.75) * width;
-    c.polygon(&[(pier, 59.0), (pier + 6.0, 59.0), (pier + 22.0, 101.0), (pier - 2.0, 101.0)],
-        ground(Rgb(126, 96, 68), scene.season));
+    c.polygon(
+        &[(pier, 59.0), (pier + 6.0, 59.0), (pier + 22.0, 101.0), (pier - 2.0, 101.0)],
+        ground(Rgb(126, 96, 68), scene.season),
+    );
     if scene.season == Season::Winter {
         for _ in 0..26 {
             let (x, y) = (rng.between(0.0, width), rng.between(61.0, 99.0));
@@ -217,13 +227,27 @@ fn forest(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
         let (foot, height) = (60.0 + 9.0 * depth, 42.0 + 16.0 * depth);
         for _ in 0..(17 - 4 * layer) {
             let x = rng.between(0.0, width);
-            let leaf = foliage(scene.season).shade(rng.between(0.6, 1.0)).mix(haze, 0.5 - 0.25 * depth);
+            let leaf =
+                foliage(scene.season).shade(rng.between(0.6, 1.0)).mix(haze, 0.5 - 0.25 * depth);
             let tall = height * rng.between(0.7, 1.1);
-            c.rect(x - 0.8, foot - tall * 0.7, 1.6 + depth, tall * 0.7, Rgb(84, 64, 50).mix(haze, 0.4 - 0.2 * depth));
+            c.rect(
+                x - 0.8,
+                foot - tall * 0.7,
+                1.6 + depth,
+                tall * 0.7,
+                Rgb(84, 64, 50).mix(haze, 0.4 - 0.2 * depth),
+            );
             for k in 0..4 {
                 let y = foot - tall + k as f32 * tall * 0.17;
                 let half = tall * (0.09 + 0.045 * k as f32);
-                c.polygon(&[(x, y - tall * 0.16), (x + half, y + tall * 0.13), (x - half, y + tall * 0.13)], leaf);
+                c.polygon(
+                    &[
+                        (x, y - tall * 0.16),
+                        (x + half, y + tall * 0.13),
+                        (x - half, y + tall * 0.13),
+                    ],
+                    leaf,
+                );
             }
         }
     }
@@ -247,7 +271,10 @@ fn street(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
     strokes(c, rng, 67.0, 420, pavement.mix(road, 0.6), (1.6, 0.0));
     for k in 0..8 {
         let x = k as f32 * 22.0 + 4.0;
-        c.polygon(&[(x, 92.0), (x + 10.0, 92.0), (x + 9.0, 94.0), (x - 1.0, 94.0)], Rgb(225, 222, 205));
+        c.polygon(
+            &[(x, 92.0), (x + 10.0, 92.0), (x + 9.0, 94.0), (x - 1.0, 94.0)],
+            Rgb(225, 222, 205),
+        );
     }
     for k in 0..3 {
         let x = (k as f32 + rng.between(0.2, 0.8)) * width / 3.0;
@@ -316,7 +343,10 @@ fn beach(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
     for k in 0..7 {
         let (sin, cos) = (k as f32 * 0.52).sin_cos();
         let tip = (palm + lean + 15.0 * cos, 34.0 - 11.0 * sin + 7.0);
-        c.polygon(&[(palm + lean, 32.0), (palm + lean + 9.0 * cos, 27.0 - 8.0 * sin), tip], foliage(scene.season).shade(0.9));
+        c.polygon(
+            &[(palm + lean, 32.0), (palm + lean + 9.0 * cos, 27.0 - 8.0 * sin), tip],
+            foliage(scene.season).shade(0.9),
+        );
     }
     for _ in 0..3 {
         let x = rng.between(0.0, width);
@@ -337,8 +367,14 @@ fn mountains(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
             c.polygon(&[peak, (x + half, foot), (x - half, foot)], rock);
             c.polygon(&[peak, (x + half, foot), (x + half * 0.15, foot)], rock.shade(0.8));
             let (dx, dy) = (half * snowline, high * snowline);
-            let cap = [peak, (x + dx, peak.1 + dy), (x + dx * 0.3, peak.1 + dy * 0.75),
-                (x, peak.1 + dy * 1.1), (x - dx * 0.4, peak.1 + dy * 0.7), (x - dx, peak.1 + dy)];
+            let cap = [
+                peak,
+                (x + dx, peak.1 + dy),
+                (x + dx * 0.3, peak.1 + dy * 0.75),
+                (x, peak.1 + dy * 1.1),
+                (x - dx * 0.4, peak.1 + dy * 0.7),
+                (x - dx, peak.1 + dy),
+            ];
             c.polygon(&cap, Rgb(244, 247, 251));
         }
     }
@@ -362,12 +398,17 @@ fn garden(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
     let fence = ground(Rgb(232, 226, 212), scene.season);
     for k in 0..(width / 3.2) as usize + 1 {
         let x = k as f32 * 3.2;
-        c.polygon(&[(x, 66.0), (x, 52.0), (x + 1.1, 50.0), (x + 2.2, 52.0), (x + 2.2, 66.0)], fence);
+        c.polygon(
+            &[(x, 66.0), (x, 52.0), (x + 1.1, 50.0), (x + 2.2, 52.0), (x + 2.2, 66.0)],
+            fence,
+        );
     }
     ridge(c, rng, 67.0, 3.0, 9, grass(scene.season));
     let path = rng.between(0.2, 0.8) * width;
-    c.polygon(&[(path, 65.0), (path + 5.0, 65.0), (path + 24.0, 101.0), (path - 14.0, 101.0)],
-        ground(Rgb(186, 168, 140), scene.season));
+    c.polygon(
+        &[(path, 65.0), (path + 5.0, 65.0), (path + 24.0, 101.0), (path - 14.0, 101.0)],
+        ground(Rgb(186, 168, 140), scene.season),
+    );
     strokes(c, rng, 66.0, 500, grass(scene.season).shade(0.82), (0.5, -2.0));
     let flowers = [Rgb(225, 60, 90), Rgb(245, 205, 60), Rgb(245, 245, 245), Rgb(170, 90, 200)];
     let number = match scene.season {
@@ -383,13 +424,19 @@ fn garden(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
 }
 
 fn desert(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
-    let sand = ground(match scene.season {
-        Season::Spring => Rgb(214, 186, 120),
-        Season::Autumn => Rgb(190, 122, 72),
-        _ => Rgb(222, 164, 96),
-    }, scene.season);
+    let sand = ground(
+        match scene.season {
+            Season::Spring => Rgb(214, 186, 120),
+            Season::Autumn => Rgb(190, 122, 72),
+            _ => Rgb(222, 164, 96),
+        },
+        scene.season,
+    );
     let mesa = rng.between(0.0, 0.7) * c.width();
-    c.polygon(&[(mesa, 60.0), (mesa + 6.0, 36.0), (mesa + 30.0, 36.0), (mesa + 38.0, 60.0)], sand.mix(Rgb(150, 70, 50), 0.6));
+    c.polygon(
+        &[(mesa, 60.0), (mesa + 6.0, 36.0), (mesa + 30.0, 36.0), (mesa + 38.0, 60.0)],
+        sand.mix(Rgb(150, 70, 50), 0.6),
+    );
     for layer in 0..3 {
         let y = 58.0 + 6.0 * layer as f32;
         ridge(c, rng, y, 9.0 - 2.0 * layer as f32, 5, sand.shade(0.84 + 0.08 * layer as f32));
@@ -401,7 +448,15 @@ fn desert(c: &mut Canvas, scene: &Scene, rng: &mut Rng) {
         let y = 72.0;
         let green = foliage(scene.season).mix(Rgb(70, 120, 80), 0.5);
         c.line(&[(x, y), (x, y - high)], 3.2, green);
-        c.line(&[(x, y - high * 0.4), (x + 5.0, y - high * 0.45), (x + 5.0, y - high * 0.8)], 2.2, green);
-        c.line(&[(x, y - high * 0.3), (x - 5.0, y - high * 0.35), (x - 5.0, y - high * 0.6)], 2.2, green);
+        c.line(
+            &[(x, y - high * 0.4), (x + 5.0, y - high * 0.45), (x + 5.0, y - high * 0.8)],
+            2.2,
+            green,
+        );
+        c.line(
+            &[(x, y - high * 0.3), (x - 5.0, y - high * 0.35), (x - 5.0, y - high * 0.6)],
+            2.2,
+            green,
+        );
     }
 }
