@@ -1,1 +1,35 @@
-//! x
+//! A small web of drawn scenes with known truth, served on loopback.
+//!
+//! [`scene`] draws pictures from attributes; [`relation`] says how one becomes another;
+//! [`picture`] puts them in files, copies included. [`world`] builds sites around them: pages that
+//! tell stories, and pages and pictures that are odd, broken or hostile. [`truth`] says what a
+//! miner should make of every URL. [`server`] answers requests and logs them.
+//!
+//! ```no_run
+//! # async fn run() -> anyhow::Result<()> {
+//! use magiclens_demo::{Options, World};
+//!
+//! let world = World::generate(&Options::default());
+//! let running = world.serve("127.0.0.1:0".parse()?).await?;
+//! let truth = running.truth();
+//! // Mine `running.seeds()` with `running.config()`, then compare with `truth`.
+//! running.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod encode;
+pub mod picture;
+pub mod relation;
+mod rng;
+pub mod scene;
+pub mod server;
+pub mod truth;
+pub mod world;
+
+pub use relation::Relation;
+pub use rng::Rng;
+pub use scene::Scene;
+pub use server::{Access, Running};
+pub use truth::Truth;
+pub use world::{Options, World};
