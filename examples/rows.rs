@@ -61,9 +61,9 @@ fn parts(table: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for manifest in manifests {
         let value: serde_json::Value = serde_json::from_reader(File::open(&manifest)?)?;
-        if let Some(file) = value.get("file").and_then(|file| file.as_str()) {
-            files.push(table.join(file));
-        }
+        // Paths in a manifest are below the run directory, which is the folder above the table.
+        let run = table.parent().context("a table lies in a run directory")?;
+        files.extend(value["files"]["rows"]["path"].as_str().map(|path| run.join(path)));
     }
     ensure!(!files.is_empty(), "{}: no part is committed", table.display());
     Ok(files)

@@ -114,7 +114,10 @@ impl<E: SegmentEntry> SegmentLog<E> {
             return Ok(());
         }
         // Folders exist on local disk only; one that is not empty stays.
-        let _ = std::fs::remove_dir(self.store.local().join(&self.folder));
+        let folder = self.store.local().join(&self.folder);
+        if std::fs::remove_dir(&folder).is_ok() {
+            let _ = folder.parent().map(std::fs::remove_dir);
+        }
         Ok(())
     }
 }
