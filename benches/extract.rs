@@ -38,7 +38,7 @@ fn generate(seed: usize) -> String {
             break;
         }
         let n = seed * 1000 + section;
-        write!(
+        writeln!(
             page,
             "<div class=\"sect2\"><div class=\"titlepage\"><div><div><h3 class=\"title\">\
              <a id=\"s{n}\"></a>{section}. The tool&#8217;s options</h3></div></div></div>\
@@ -52,7 +52,7 @@ fn generate(seed: usize) -> String {
              <div class=\"variablelist\"><dl class=\"variablelist\"><dt><span class=\"term\">Opacity\
              </span></dt><dd><p>How much of what is below shows through, in percent.</p></dd><dt>\
              <span class=\"term\">Radius</span></dt><dd><p>See <a class=\"xref\" \
-             href=\"radius.html#r{n}\">Section {section}</a>.</p></dd></dl></div></div>\n"
+             href=\"radius.html#r{n}\">Section {section}</a>.</p></dd></dl></div></div>"
         )
         .expect("writing to a string succeeds");
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use magiclens::record::ImageRef;
 use magiclens::stages::collect::extract::{Limits, extract};
 use url::Url;
 
@@ -30,7 +31,7 @@ fn main() -> Result<()> {
 
     let images: BTreeMap<_, Vec<_>> = pages
         .iter()
-        .map(|(name, page)| (name, shown(&extract(page, None, &url, &limits).images)))
+        .map(|(name, page)| (name, shown(extract(page, None, &url, &limits).images)))
         .collect();
     let average = bytes / count.max(1);
     let report = serde_json::json!({
@@ -40,8 +41,8 @@ fn main() -> Result<()> {
 }
 
 /// What the page itself shows, which is what a reader of `src` attributes finds.
-fn shown(images: &[magiclens::record::ImageRef]) -> Vec<&str> {
-    images.iter().map(|image| image.shown_url.as_deref().unwrap_or(&image.url)).collect()
+fn shown(images: Vec<ImageRef>) -> Vec<String> {
+    images.into_iter().map(|image| image.shown_url.unwrap_or(image.url)).collect()
 }
 
 fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {

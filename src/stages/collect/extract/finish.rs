@@ -47,7 +47,7 @@ struct Resolver {
 impl Resolver {
     fn new(base: Option<&str>, url: &Url, limits: &Limits) -> Self {
         let base = base.map(decode).and_then(|href| url.join(&href).ok());
-        let base = base.filter(|base| is_http(base)).unwrap_or_else(|| url.clone());
+        let base = base.filter(is_http).unwrap_or_else(|| url.clone());
         Self { base, max_length: limits.max_url_length }
     }
 
@@ -87,10 +87,10 @@ fn links(page: &Page, resolve: &Resolver, limits: &Limits) -> Vec<Url> {
         if links.len() >= limits.max_links || !hrefs.insert(href) {
             continue;
         }
-        if let Some(url) = resolve.raw(href) {
-            if urls.insert(url.as_str().to_owned()) {
-                links.push(url);
-            }
+        if let Some(url) = resolve.raw(href)
+            && urls.insert(url.as_str().to_owned())
+        {
+            links.push(url);
         }
     }
     links
@@ -117,10 +117,11 @@ fn og_images(page: &Page, resolve: &Resolver) -> Vec<String> {
         if !OG_IMAGES.iter().any(|og| og.eq_ignore_ascii_case(name.trim())) {
             continue;
         }
-        if let Some(url) = resolve.raw(content).map(String::from) {
-            if found.len() < 20 && !found.contains(&url) {
-                found.push(url);
-            }
+        if let Some(url) = resolve.raw(content).map(String::from)
+            && found.len() < 20
+            && !found.contains(&url)
+        {
+            found.push(url);
         }
     }
     found

@@ -109,10 +109,11 @@ impl<'a> Page<'a> {
             hints: place::size_hints(attrs),
             ..self.place(around)
         };
-        if self.in_noscript && self.places.last().is_some_and(|twin| is_twin(twin, &new)) {
-            if let Some(twin) = self.places.pop() {
-                new.inherit(twin);
-            }
+        if self.in_noscript
+            && self.places.last().is_some_and(|twin| is_twin(twin, &new))
+            && let Some(twin) = self.places.pop()
+        {
+            new.inherit(twin);
         }
         self.add(new);
     }
@@ -204,10 +205,10 @@ impl<'a> Page<'a> {
 
     fn end_caption(&mut self, holder: u32) {
         let at = self.flow.position();
-        if let Some(holder) = self.holders.get_mut(holder as usize) {
-            if let Some((_, end @ u32::MAX)) = &mut holder.caption {
-                *end = at;
-            }
+        if let Some(holder) = self.holders.get_mut(holder as usize)
+            && let Some((_, end @ u32::MAX)) = &mut holder.caption
+        {
+            *end = at;
         }
     }
 }

@@ -155,7 +155,7 @@ mod tests {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/srcset_cases.json");
         let Ok(text) = std::fs::read_to_string(path) else {
-            println!("skipped: ../shared is absent");
+            eprintln!("skipped: ../shared is absent");
             return;
         };
         let corpus: Corpus = serde_json::from_str(&text).unwrap();

@@ -45,10 +45,10 @@ impl<'a> Formatting<'a> {
     /// Notes that an element left the stack.
     #[inline]
     pub fn closed(&mut self, tag: Tag, serial: u32) {
-        if is_formatting(tag) {
-            if let Some(element) = self.position(serial).and_then(|at| self.element(at)) {
-                element.on_stack = false;
-            }
+        if is_formatting(tag)
+            && let Some(element) = self.position(serial).and_then(|at| self.element(at))
+        {
+            element.on_stack = false;
         }
     }
 
@@ -158,10 +158,11 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
     /// The adoption agency: closes a formatting element across blocks.
     /// <https://html.spec.whatwg.org/#adoption-agency-algorithm>
     pub(super) fn end_formatting(&mut self, name: Name<'a>) {
-        if let Some(open) = self.stack.last() {
-            if open.tag == name.tag && self.formatting.position(open.serial).is_none() {
-                return self.pop();
-            }
+        if let Some(open) = self.stack.last()
+            && open.tag == name.tag
+            && self.formatting.position(open.serial).is_none()
+        {
+            return self.pop();
         }
         for _ in 0..8 {
             if self.adopt(name) == Next::Done {

@@ -66,7 +66,7 @@ impl<'a, S: Sink<'a>> Builder<'a, '_, S> {
         if text.is_empty() {
             return;
         }
-        if !foreign && !(self.in_bare_table() && is_blank(text, literal)) {
+        if !(foreign || self.in_bare_table() && is_blank(text, literal)) {
             self.reconstruct();
         }
         self.frameset_ok = self.frameset_ok && is_blank(text, literal);

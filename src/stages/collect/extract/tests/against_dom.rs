@@ -196,7 +196,7 @@ fn real_pages_agree() {
     if warcs.is_dir() {
         html_files(&warcs, "warc", &mut pages);
     } else {
-        println!("skipped: ../shared is absent");
+        eprintln!("skipped: ../shared is absent");
     }
     if let Some(folder) = std::env::var_os("MAGICLENS_HTML_PAGES") {
         html_files(Path::new(&folder), "html", &mut pages);
@@ -207,7 +207,7 @@ fn real_pages_agree() {
         dom.sort();
         assert_eq!(ours, dom, "{name}");
     }
-    println!("{} pages agree", pages.len());
+    eprintln!("{} pages agree", pages.len());
 }
 
 fn html_files(folder: &Path, extension: &str, pages: &mut Vec<(String, String)>) {
