@@ -1,5 +1,7 @@
 //! The objects. Each is drawn in a box from x −50 to 50 and from y −100 (top) to 0 (ground).
 
+use std::f32::consts::{FRAC_PI_6, FRAC_PI_8};
+
 use super::canvas::{Canvas, Rgb};
 use super::{Colour, Object, Place, Scene, View, place};
 use crate::rng::Rng;
@@ -187,7 +189,7 @@ fn bicycle(c: &mut Canvas, p: Rgb) {
     for x in [-29.0, 29.0] {
         c.ring(x, -20.0, 19.0, 19.0, 3.6, DARK);
         for step in 0..6 {
-            let (sin, cos) = (step as f32 * 0.524).sin_cos();
+            let (sin, cos) = (step as f32 * FRAC_PI_6).sin_cos();
             let (dx, dy) = (17.0 * cos, 17.0 * sin);
             c.line(&[(x - dx, -20.0 - dy), (x + dx, -20.0 + dy)], 0.7, Rgb(170, 170, 175));
         }
@@ -230,7 +232,7 @@ fn chair(c: &mut Canvas, p: Rgb) {
 
 fn umbrella(c: &mut Canvas, p: Rgb) {
     c.line(&[(0.0, -92.0), (0.0, -8.0), (4.0, -2.0), (10.0, -2.0), (13.0, -9.0)], 3.4, WOOD);
-    let rim = |k: f32| (50.0 * (k * 0.3927).cos(), -46.0 - 46.0 * (k * 0.3927).sin());
+    let rim = |k: f32| (50.0 * (k * FRAC_PI_8).cos(), -46.0 - 46.0 * (k * FRAC_PI_8).sin());
     let dome: Vec<(f32, f32)> = (0..=8).map(|k| rim(k as f32)).collect();
     c.polygon(&dome, p);
     for k in 0..4 {
@@ -264,7 +266,7 @@ fn clock(c: &mut Canvas, p: Rgb) {
     c.circle(0.0, -68.0, 31.0, p);
     c.circle(0.0, -68.0, 24.0, CREAM);
     for step in 0..12 {
-        let (sin, cos) = (step as f32 * 0.5236).sin_cos();
+        let (sin, cos) = (step as f32 * FRAC_PI_6).sin_cos();
         let (x, y) = (20.0 * cos, 20.0 * sin);
         c.line(&[(x, y - 68.0), (x * 0.86, y * 0.86 - 68.0)], 1.8, DARK);
     }

@@ -52,7 +52,7 @@ fn gzip(start: &[u8], zeros: usize) -> Result<Vec<u8>> {
 /// The body as a stream, where it is no file.
 pub fn stream(body: &Body, stop: watch::Receiver<bool>) -> Option<Sent> {
     Some(match body {
-        Body::Short(start, _) => until(stop, first(start)),
+        Body::Short(start, _) => until(stop, first(start).chain(pause())),
         Body::Drip(start) => until(stop, first(start).chain(drip())),
         Body::Stall(start) => until(stop, first(start).chain(stream::pending())),
         Body::Endless(start) => until(stop, first(start).chain(noise())),
@@ -74,6 +74,14 @@ fn until(stop: watch::Receiver<bool>, chunks: impl Stream<Item = Bytes> + Send +
 fn first(start: &[u8]) -> impl Stream<Item = Bytes> + use<> {
     let start = Bytes::copy_from_slice(start);
     stream::once(async move { start })
+}
+
+/// Time for what was sent so far to leave: a response that fails at once is dropped as a whole.
+fn pause() -> impl Stream<Item = Bytes> {
+    stream::once(async {
+        tokio::time::sleep(DRIP / 4).await;
+        Bytes::new()
+    })
 }
 
 fn drip() -> impl Stream<Item = Bytes> {

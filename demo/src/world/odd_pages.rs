@@ -132,9 +132,12 @@ fn redirects(odd: &mut Odd<'_>) -> String {
     at("/redirects/")
 }
 
+/// The path of a trap's n-th page.
+type Way = fn(usize) -> String;
+
 fn traps(odd: &mut Odd<'_>) -> String {
     let mut chapter = odd.page("/traps/", "Ways without end");
-    let ways: [(&str, fn(usize) -> String, usize); 3] = [
+    let ways: [(&str, Way, usize); 3] = [
         ("A calendar", |n| format!("/calendar{}", "/a".repeat(n)), 8),
         ("Deeper and deeper", |n| format!("/deep/{n}"), 40),
         ("Longer and longer", |n| format!("/long/{}", "x".repeat(15 << n)), 9),
