@@ -168,7 +168,9 @@ impl Client {
             };
             drop(permit);
             if let Some(asked) = error.retry_after {
-                host.pause(asked);
+                // One URL's Retry-After of an hour must not decide, by when it is met, what becomes
+                // of the host's other URLs: they wait as long as anyone waits, and then ask.
+                host.pause(asked.min(seconds(http.max_backoff_s)));
             }
             let Some(pause) = pauses.after(&error) else { return Err(error) };
             tracing::debug!(%url, %error, ?pause, "trying again");

@@ -108,8 +108,8 @@ async fn ctrl_c_drains_and_the_next_run_goes_on() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         assert!(child.try_wait().unwrap().is_none(), "the run ended too early");
     }
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]);
-    let mut interrupt = interrupt;
+    let mut interrupt = std::process::Command::new("kill");
+    interrupt.args(["-INT", &child.id().to_string()]);
     assert!(interrupt.status().unwrap().success());
     assert_eq!(wait(child).await.code(), Some(1));
     let asked = mined.world.log().len();

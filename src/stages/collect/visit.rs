@@ -1,5 +1,6 @@
 //! One visit: from a URL to a page or a reason, and the links to go on with.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
@@ -15,6 +16,10 @@ use crate::record::{ImageId, Page, Reason, Reject, host_key, registrable_domain}
 use crate::stages::Context;
 use crate::store::{Row, SegmentEntry};
 use crate::table::columns::{list, optional, required, text};
+
+/// URLs up to this length are read off a page, so that those over `crawl.max_url_length` are counted;
+/// beyond it a page could fill memory by a long base URL.
+const READ_URL_LENGTH: usize = 8192;
 
 /// The outcome of one URL, as kept in segments: a page or a reject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,7 +103,7 @@ async fn read(
     let said = ctx.client.directives(&fetched.url, &fetched.headers).await;
     let limits = Limits {
         max_images: ctx.config.crawl.max_images_per_page,
-        max_url_length: ctx.config.crawl.max_url_length,
+        max_url_length: ctx.config.crawl.max_url_length.max(READ_URL_LENGTH),
         ..Limits::default()
     };
     let fetched = Arc::new(fetched);
@@ -124,10 +129,13 @@ async fn read(
     }
 }
 
-/// In-scope links; the canonical URL is one of them.
+/// In-scope links; the canonical URL is one of them. A link around a thumbnail leads to an image
+/// that is a candidate, not to a page.
 fn followed(scope: &CrawlScope, extracted: &Extracted) -> Vec<String> {
+    let images: HashSet<&str> = extracted.images.iter().map(|image| image.url.as_str()).collect();
     let links = extracted.links.iter().chain(&extracted.canonical);
-    links.filter(|url| scope.contains(url)).map(|url| url.to_string()).collect()
+    let pages = links.filter(|url| scope.contains(url) && !images.contains(url.as_str()));
+    pages.map(Url::to_string).collect()
 }
 
 fn page(url: &Url, depth: u32, fetched: &Fetched, extracted: Extracted) -> Page {

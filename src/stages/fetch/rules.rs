@@ -17,6 +17,7 @@ pub struct UrlRules {
     blocklist: UrlBlocklist,
     ads: Engine,
     min_side_hint: u32,
+    max_url_length: usize,
 }
 
 impl UrlRules {
@@ -34,6 +35,7 @@ impl UrlRules {
             blocklist: UrlBlocklist::load(config)?,
             ads: Engine::new_with_filter_set(filters),
             min_side_hint: config.filter.min_side_hint,
+            max_url_length: config.crawl.max_url_length,
         })
     }
 
@@ -42,6 +44,9 @@ impl UrlRules {
         let url = Url::parse(&image.url).map_err(|e| (Reason::BadUrl, e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err((Reason::BadUrl, url.scheme().to_owned()));
+        }
+        if image.url.len() > self.max_url_length {
+            return Err((Reason::UrlTooLong, format!("{} bytes", image.url.len())));
         }
         if let Some(entry) = self.blocklist.matches(&url) {
             return Err((Reason::Blocklist, entry));
@@ -117,5 +122,7 @@ mod tests {
         assert_eq!(objection(url, Some(63), &config), Some(Reason::SmallHint));
         assert_eq!(objection(url, Some(64), &config), None);
         assert_eq!(objection("ftp://page.example/x.jpg", None, &config), Some(Reason::BadUrl));
+        let long = format!("{url}?{}", "x".repeat(2083));
+        assert_eq!(objection(&long, None, &config), Some(Reason::UrlTooLong));
     }
 }
