@@ -20,12 +20,17 @@ pub(super) fn jpeg(
     quality: u8,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, ImageError> {
+    let icc = icc.filter(|icc| is_worth_keeping(icc));
+    #[cfg(feature = "turbo")]
+    if let (None, Some(bytes)) = (icc, turbo::jpeg(bitmap, quality)) {
+        return Ok(bytes);
+    }
     let failed = |error| ImageError::broken("stored jpeg", error);
     let mut bytes = Vec::with_capacity(bitmap.rgb.len() / 6 + 1024);
     let mut encoder = Encoder::new(&mut bytes, quality);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    if let Some(icc) = icc.filter(|icc| is_worth_keeping(icc)) {
+    if let Some(icc) = icc {
         encoder.add_icc_profile(icc).map_err(failed)?;
     }
     let side = |length: u32| {
@@ -43,6 +48,39 @@ fn is_worth_keeping(icc: &[u8]) -> bool {
             || icc.windows(8).any(|text| text == b"\0s\0R\0G\0B")
     };
     icc.len() <= MAX_PROFILE && icc.get(16..20) == Some(b"RGB ") && !is_srgb()
+}
+
+/// The same by libjpeg-turbo: a quarter of the time.
+#[cfg(feature = "turbo")]
+mod turbo {
+    use std::cell::RefCell;
+
+    use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+    use super::Bitmap;
+
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<Compressor>> = RefCell::new(compressor());
+    }
+
+    fn compressor() -> Option<Compressor> {
+        let mut compressor = Compressor::new().ok()?;
+        compressor.set_subsamp(Subsamp::Sub2x2).ok()?;
+        Some(compressor)
+    }
+
+    pub(super) fn jpeg(bitmap: &Bitmap, quality: u8) -> Option<Vec<u8>> {
+        COMPRESSOR.with_borrow_mut(|compressor| {
+            let compressor = compressor.as_mut()?;
+            compressor.set_quality(quality.into()).ok()?;
+            let (width, height) = (bitmap.width as usize, bitmap.height as usize);
+            let pixels = bitmap.rgb.as_slice();
+            let format = PixelFormat::RGB;
+            compressor
+                .compress_to_vec(Image { pixels, width, pitch: width * 3, height, format })
+                .ok()
+        })
+    }
 }
 
 #[cfg(test)]

@@ -133,3 +133,81 @@ fn unescape(text: &str) -> String {
         .replace("&#169;", "©")
         .replace("&amp;", "&")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn of(container: &Container<'_>) -> Option<String> {
+        rights(container, &Exif::read(container))
+    }
+
+    /// A TIFF structure with ASCII tags.
+    fn tiff(tags: &[(u16, &str)]) -> Vec<u8> {
+        let mut directory = b"II*\0\x08\0\0\0".to_vec();
+        directory.extend((tags.len() as u16).to_le_bytes());
+        let mut at = 8 + 2 + 12 * tags.len() as u32 + 4;
+        let mut texts = Vec::new();
+        for (tag, text) in tags {
+            let length = text.len() as u32 + 1;
+            directory.extend(tag.to_le_bytes());
+            directory.extend([2, 0]);
+            directory.extend(length.to_le_bytes());
+            directory.extend(at.to_le_bytes());
+            texts.extend(text.bytes().chain([0]));
+            at += length;
+        }
+        directory.extend([0; 4]);
+        directory.extend(texts);
+        directory
+    }
+
+    #[test]
+    fn exif_iptc_and_text_are_joined_without_repeats() {
+        let exif = tiff(&[(0x013B, "A. Turner"), (0x8298, "(c) 2019 A. Turner")]);
+        let iptc = b"\x1C\x02\x50\0\x01x\x1C\x02\x74\0\x12(c) 2019 A. Turner";
+        let container = Container {
+            exif: Some(&exif),
+            iptc: Some(iptc),
+            copyright: Some("All rights\r\n\0 reserved".into()),
+            ..Container::default()
+        };
+        let wanted = "(c) 2019 A. Turner; All rights reserved; by A. Turner";
+        assert_eq!(of(&container).as_deref(), Some(wanted));
+    }
+
+    #[test]
+    fn xmp_is_read_as_elements_resources_and_attributes() {
+        for (packet, wanted) in [
+            (
+                "<dc:rights>\n<rdf:Alt><rdf:li xml:lang='x-default'>&#169; Tom &amp; Co</rdf:li></rdf:Alt></dc:rights>",
+                "© Tom & Co",
+            ),
+            (
+                "<cc:license rdf:resource=\"https://creativecommons.org/licenses/by/4.0/\"/>",
+                "https://creativecommons.org/licenses/by/4.0/",
+            ),
+            (
+                "<rdf:Description xmpRights:WebStatement='https://example.org/terms' dc:rights=\"mine\">",
+                "mine; https://example.org/terms",
+            ),
+        ] {
+            let xmp = Some(Cow::Borrowed(packet.as_bytes()));
+            let container = Container { xmp, ..Container::default() };
+            assert_eq!(of(&container).as_deref(), Some(wanted));
+        }
+    }
+
+    #[test]
+    fn nothing_said_is_none_and_much_said_is_cut() {
+        assert_eq!(of(&Container::default()), None);
+        let blank = Container { copyright: Some(" \n\t".into()), ..Container::default() };
+        assert_eq!(of(&blank), None);
+        let long = Container { copyright: Some("é".repeat(2000)), ..Container::default() };
+        assert_eq!(of(&long).map(|text| text.chars().count()), Some(MAX_CHARS));
+        let broken = Container { exif: Some(b"II*\0\xFF\xFF\xFF\xFF"), ..Container::default() };
+        assert_eq!(of(&broken), None);
+    }
+}

@@ -24,6 +24,8 @@ pub(super) struct Container<'a> {
     pub bytes_per_pixel: u64,
     /// More than one frame.
     pub animated: bool,
+    /// A JPEG that reaches its end marker.
+    pub is_complete: bool,
     /// 8 bits a channel or fewer, and no CMYK: any reader shows it as we do.
     pub plain: bool,
     /// The TIFF structure inside the Exif block.

@@ -12,24 +12,30 @@ use crate::imaging::{Bitmap, ImageError};
 /// Scans of one progressive file. Encoders write about ten; each more costs a pass over all blocks.
 pub(super) const MAX_SCANS: usize = 64;
 
+/// The pixels, and whether the file is sound.
 pub(super) fn decode(
     bytes: &[u8],
     container: &Container<'_>,
     side: Option<u32>,
-) -> Result<Bitmap, ImageError> {
+) -> Result<(Bitmap, bool), ImageError> {
     #[cfg(feature = "turbo")]
     if let Some(bitmap) = super::turbo::decode(bytes, container, side) {
-        return Ok(bitmap);
+        return Ok((bitmap, true));
     }
     let _ = side;
-    by_zune(bytes, container)
+    match by_zune(bytes, container, true) {
+        Ok(bitmap) => Ok((bitmap, true)),
+        // Half a picture is worse than none, but a whole one with a flaw is worth having.
+        Err(error) if !container.is_complete => Err(error),
+        Err(_) => Ok((by_zune(bytes, container, false)?, false)),
+    }
 }
 
-fn by_zune(bytes: &[u8], container: &Container<'_>) -> Result<Bitmap, ImageError> {
+fn by_zune(bytes: &[u8], container: &Container<'_>, strict: bool) -> Result<Bitmap, ImageError> {
     let options = DecoderOptions::new_fast()
         .set_max_width(u16::MAX.into())
         .set_max_height(u16::MAX.into())
-        .set_strict_mode(false)
+        .set_strict_mode(strict)
         .jpeg_set_max_scans(MAX_SCANS)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let broken = |error| ImageError::broken("jpeg", error);

@@ -15,6 +15,8 @@ pub(super) struct Decoded {
     pub bitmap: Bitmap,
     /// The profile that the RGB values are meant in, where there is one.
     pub icc: Option<Vec<u8>>,
+    /// Decoded without a complaint, so that other readers will not complain either.
+    pub is_sound: bool,
 }
 
 /// Decodes to upright RGB at full size, under the caps of `limits`.
@@ -40,9 +42,9 @@ pub(super) fn decode(
 ) -> Result<Decoded, ImageError> {
     match format {
         Format::Jpeg => {
-            let bitmap = jpeg::decode(bytes, container, side)?;
+            let (bitmap, is_sound) = jpeg::decode(bytes, container, side)?;
             let icc = container.icc.clone().filter(|_| container.plain);
-            Ok(Decoded { bitmap, icc })
+            Ok(Decoded { bitmap, icc, is_sound })
         }
         Format::Png => raster::png(bytes, limits.max_decode_bytes),
         Format::WebP => raster::webp(bytes, limits.max_decode_bytes),

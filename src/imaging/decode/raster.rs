@@ -87,7 +87,7 @@ fn decoded(
         .ok_or_else(|| ImageError::Unsupported(format!("{format} of {colour:?} is not decoded")))?;
     let bitmap = Bitmap::new(width, height, rgb)
         .ok_or_else(|| ImageError::broken(format, "fewer pixels than announced"))?;
-    Ok(Decoded { bitmap, icc })
+    Ok(Decoded { bitmap, icc, is_sound: true })
 }
 
 /// 16 bits become 8, grey becomes RGB, alpha is flattened on white.
