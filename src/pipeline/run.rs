@@ -150,8 +150,11 @@ async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, Ru
         match attempt.map_err(|error| StoreError::corrupt(".lock", error))? {
             LockAttempt::Held(lock) => return Ok(Some(lock)),
             LockAttempt::Busy(owner) if !said => {
-                tracing::warn!(process = owner, "another process works on this run directory; \
-                    waiting for it to end, to take over what it leaves");
+                tracing::warn!(
+                    process = owner,
+                    "another process works on this run directory; \
+                    waiting for it to end, to take over what it leaves"
+                );
                 said = true;
             }
             LockAttempt::Busy(_) => {}
@@ -230,7 +233,8 @@ async fn report(ctx: &Context) -> Result<Outcome, RunError> {
         if failed as f64 > budget * step.input as f64 {
             tracing::error!(
                 "{}: {failed} of {} failed, more than run.failure_budget = {budget}",
-                step.name, step.input,
+                step.name,
+                step.input,
             );
             return Ok(Outcome::TooManyFailures);
         }
@@ -246,7 +250,8 @@ async fn dry_run(
     last: RunStage,
 ) -> Result<Outcome, RunError> {
     let dir = PathBuf::from(&options.out);
-    let known = if dir.join("run.json").is_file() { Some(RunDir::open(&options.out)?) } else { None };
+    let known =
+        if dir.join("run.json").is_file() { Some(RunDir::open(&options.out)?) } else { None };
     let kept = match &known {
         Some(dir) => dir.kept().await?,
         None => None,
@@ -261,7 +266,9 @@ async fn dry_run(
     }
     println!(
         "  scope {:?}, at most {} links deep, {} pages a host, {} requests/s a host",
-        config.crawl.scope, config.crawl.max_depth, config.crawl.max_pages_per_host,
+        config.crawl.scope,
+        config.crawl.max_depth,
+        config.crawl.max_pages_per_host,
         config.http.host_rate,
     );
     let wanted = STEPS.iter().filter(|step| (first..=last).contains(&step.stage));

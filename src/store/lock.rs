@@ -27,12 +27,8 @@ impl Lock {
     /// protocol alone has to do, and the attempt counts as held.
     pub fn attempt(run_dir: &Path) -> std::io::Result<LockAttempt> {
         let path = run_dir.join(".lock");
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)?;
+        let mut file =
+            File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;

@@ -77,8 +77,8 @@ impl Store {
         let local = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
         std::fs::create_dir_all(&local).map_err(|error| refuse(error.to_string()))?;
         let local = local.canonicalize().map_err(|error| refuse(error.to_string()))?;
-        let objects = LocalFileSystem::new_with_prefix(&local)
-            .map_err(|error| refuse(error.to_string()))?;
+        let objects =
+            LocalFileSystem::new_with_prefix(&local).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { objects: Arc::new(objects), local })
     }
 

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use crate::record::Reject;
 
 use super::rows::{Row, RowStream, read_rows};
-use super::{Counts, Fingerprint, Manifest, Mismatch, PartWriter, SegmentLog, Store, StoreError};
 use super::segment::SegmentEntry;
+use super::{Counts, Fingerprint, Manifest, Mismatch, PartWriter, SegmentLog, Store, StoreError};
 
 /// A table of the run directory, open for reading and committing parts.
 #[derive(Debug)]

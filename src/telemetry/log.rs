@@ -21,8 +21,8 @@ pub enum LogFormat {
 /// Sets up logging; gives where progress lines are drawn. A second call changes nothing.
 pub fn init(format: LogFormat) -> MultiProgress {
     let bars = MultiProgress::new();
-    let filter = EnvFilter::try_from_env(env::LOG)
-        .unwrap_or_else(|_| EnvFilter::new("warn,magiclens=info"));
+    let filter =
+        EnvFilter::try_from_env(env::LOG).unwrap_or_else(|_| EnvFilter::new("warn,magiclens=info"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AboveBars(bars.clone()));
     let colours = io::stderr().is_terminal();

@@ -150,7 +150,10 @@ impl Tables {
         }
         Some(format!(
             "{} and {} rows; only here: {:?}; only there: {:?}",
-            mine.len(), theirs.len(), only(&mine, &theirs), only(&theirs, &mine),
+            mine.len(),
+            theirs.len(),
+            only(&mine, &theirs),
+            only(&theirs, &mine),
         ))
     }
 }

@@ -68,8 +68,10 @@ fn pages_that_differ(truth: &Truth, tables: &Tables) -> Vec<String> {
                     PageFate::Collected(_) => "collected",
                     PageFate::Rejected(reason) => reason,
                 };
-                wrong.push(format!("{url}: expected {fate}, got row {}, reject {reason:?}",
-                    row.is_some()));
+                wrong.push(format!(
+                    "{url}: expected {fate}, got row {}, reject {reason:?}",
+                    row.is_some()
+                ));
             }
         }
     }
@@ -111,8 +113,12 @@ fn images_that_differ(truth: &Truth, tables: &Tables) -> Vec<String> {
         };
         if !right {
             let row = row.map(|row| (row.width, row.height, &row.format, row.page_count));
-            wrong.push(format!("{url}: expected {:?}, got row {row:?}, filtered {:?}, failed {:?}",
-                image.fate, filtered.get(url), failed.get(url)));
+            wrong.push(format!(
+                "{url}: expected {:?}, got row {row:?}, filtered {:?}, failed {:?}",
+                image.fate,
+                filtered.get(url),
+                failed.get(url)
+            ));
         }
     }
     let all = rows.keys().copied().chain(filtered.keys().chain(failed.keys()).map(String::as_str));

@@ -300,6 +300,7 @@ mod tests {
         let pages: Vec<&str> = truth.page_rejects().into_keys().collect();
         let all = [
             "bad_redirect",
+            "bad_url",
             "body_broken",
             "body_too_large",
             "duplicate_url",

@@ -114,7 +114,7 @@ fn redirects(odd: &mut Odd<'_>) -> String {
         ("/redirects/decimal", "http://167772161/".into(), Some("forbidden_address"), true),
         ("/redirects/six", "http://[::ffff:10.0.0.1]/".into(), Some("forbidden_address"), true),
         ("/redirects/long-0", at("/redirects/long-1"), Some("bad_redirect"), true),
-        ("/redirects/file", "file:///etc/passwd".into(), Some("bad_redirect"), true),
+        ("/redirects/file", "file:///etc/passwd".into(), Some("bad_url"), true),
     ];
     for (path, to, reason, linked) in hops {
         let from = odd.put(path, Node::redirect(302, &to, reason));

@@ -106,10 +106,11 @@ impl<'a> HostCrawl<'a> {
         // Twice the host's own limit keeps it busy while bodies are parsed.
         let in_flight = self.ctx.config.http.host_concurrency * 2;
         let (ctx, scope) = (self.ctx, self.scope);
-        let visits = open.into_iter().take_while(|_| !ctx.stop.is_cancelled()).map(|url| async move {
-            let parsed = Url::parse(&url).expect("only parsed URLs are offered");
-            visit(ctx, scope, &parsed, depth).await
-        });
+        let visits =
+            open.into_iter().take_while(|_| !ctx.stop.is_cancelled()).map(|url| async move {
+                let parsed = Url::parse(&url).expect("only parsed URLs are offered");
+                visit(ctx, scope, &parsed, depth).await
+            });
         let mut visits = stream::iter(visits).buffer_unordered(in_flight);
         while let Some(visit) = visits.next().await {
             done.push(Memo::of(&visit));

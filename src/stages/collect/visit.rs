@@ -83,16 +83,9 @@ pub async fn visit(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32) -> 
     }
 }
 
-async fn read(
-    ctx: &Context,
-    scope: &CrawlScope,
-    url: &Url,
-    depth: u32,
-    fetched: Fetched,
-) -> Visit {
-    let reject = |reason, detail: &str| {
-        Visit::rejected(depth, Reject::new(url.as_str(), reason, detail))
-    };
+async fn read(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32, fetched: Fetched) -> Visit {
+    let reject =
+        |reason, detail: &str| Visit::rejected(depth, Reject::new(url.as_str(), reason, detail));
     if !scope.contains(&fetched.url) {
         return reject(Reason::OutOfScope, fetched.url.as_str());
     }
@@ -213,7 +206,10 @@ pub struct MemoPage {
 
 impl Row for Memo {
     fn fields() -> Vec<FieldRef> {
-        Visit::fields().into_iter().filter(|f| !matches!(f.name().as_str(), "depth" | "reject")).collect()
+        Visit::fields()
+            .into_iter()
+            .filter(|f| !matches!(f.name().as_str(), "depth" | "reject"))
+            .collect()
     }
 
     fn weight(&self) -> usize {

@@ -27,7 +27,11 @@ impl UrlBlocklist {
         let urls = lines("filter.block_urls", &config.filter.block_urls)?;
         Ok(Self {
             hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
-            urls: urls.into_iter().filter_map(|url| Url::parse(&url).ok()).map(Into::into).collect(),
+            urls: urls
+                .into_iter()
+                .filter_map(|url| Url::parse(&url).ok())
+                .map(Into::into)
+                .collect(),
         })
     }
 

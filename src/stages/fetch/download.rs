@@ -16,7 +16,9 @@ use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::imaging::prepare_guarded;
 use crate::record::{Image, Reason, Reject};
 use crate::stages::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows};
+use crate::store::{
+    Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows,
+};
 use crate::table::columns::{optional, text};
 use crate::table::{FetchTarget, IMAGES};
 
@@ -25,8 +27,14 @@ pub async fn run(ctx: &Context, targets: &[Manifest]) -> Result<Vec<Manifest>, S
     let config = &ctx.config;
     let fingerprint = Fingerprint::new()
         .with_section("fetch", &config.fetch, &["block_sha256", "block_phash", "decode_timeout_s"])
-        .with("fetch.block_sha256", blocklist::digest("fetch.block_sha256", &config.fetch.block_sha256)?)
-        .with("fetch.block_phash", blocklist::digest("fetch.block_phash", &config.fetch.block_phash)?)
+        .with(
+            "fetch.block_sha256",
+            blocklist::digest("fetch.block_sha256", &config.fetch.block_sha256)?,
+        )
+        .with(
+            "fetch.block_phash",
+            blocklist::digest("fetch.block_phash", &config.fetch.block_phash)?,
+        )
         .with_section("crawl", &OptOutKeys::of(ctx), &[])
         .with_inputs(targets);
     let table: Table<Image> = open_table(&ctx.run, IMAGES, STAGE, &fingerprint).await?;
@@ -203,7 +211,11 @@ impl Download<'_> {
         self.prepare(target, fetched).await
     }
 
-    async fn prepare(&self, target: FetchTarget, fetched: Fetched) -> Result<Image, (Reason, String)> {
+    async fn prepare(
+        &self,
+        target: FetchTarget,
+        fetched: Fetched,
+    ) -> Result<Image, (Reason, String)> {
         let Fetched { url, headers, body, fetched_at, .. } = fetched;
         let prepared = prepare_guarded(body, Arc::clone(&self.limits))
             .await
@@ -276,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_link_header_may_name_a_licence() {
-        let header = r#"<http://a.example/>; rel=self, <http://b.example/cc>; rel="license nofollow""#;
+        let header =
+            r#"<http://a.example/>; rel=self, <http://b.example/cc>; rel="license nofollow""#;
         assert_eq!(licence_link(header).as_deref(), Some("http://b.example/cc"));
         assert_eq!(licence_link("<http://a.example/>; rel=self"), None);
         assert_eq!(licence_link("nonsense"), None);

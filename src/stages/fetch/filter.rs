@@ -72,9 +72,7 @@ fn judge(rules: &UrlRules, pages: Vec<PageImages>, parts: u32) -> Vec<Result<Ima
     });
     uses.map(|(image, page_url, domain)| match rules.objection(&image, &page_url) {
         Ok(url) => Ok(image_use(&url, page_url, domain, parts)),
-        Err((reason, detail)) => {
-            Err(Reject { page_url, ..Reject::new(image.url, reason, detail) })
-        }
+        Err((reason, detail)) => Err(Reject { page_url, ..Reject::new(image.url, reason, detail) }),
     })
     .collect()
 }

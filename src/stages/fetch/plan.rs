@@ -47,7 +47,10 @@ async fn write(
     while let Some(fate) = fates.next_of(part).await? {
         input += 1;
         let Fate { host, image_url, page_url, page_count, fate, .. } = fate;
-        let reject = |reason, image_url| Reject { page_url: page_url.clone(), ..Reject::new(image_url, reason, "") };
+        let reject = |reason, image_url| Reject {
+            page_url: page_url.clone(),
+            ..Reject::new(image_url, reason, "")
+        };
         match fate {
             FETCH => {
                 let page_count = u32::try_from(page_count).unwrap_or(u32::MAX);
