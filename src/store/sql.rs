@@ -13,8 +13,14 @@ use url::Url;
 use super::rows::{Row, RowStream};
 use super::{Manifest, Store, StoreError};
 
-/// More threads would only cut the memory into smaller pieces.
+/// Memory that one thread of a plan wants: more threads would only cut it into smaller pieces.
+const THREAD_BYTES: usize = 64 << 20;
+
+/// More threads than this never pay for plans over narrow columns.
 const MAX_THREADS: usize = 8;
+
+/// Sorts merge one batch a spilled run, so small batches are what lets a small memory do.
+const BATCH_ROWS: usize = 1024;
 
 /// Tables by name and SQL over them.
 pub struct Sql {
@@ -24,13 +30,18 @@ pub struct Sql {
 impl Sql {
     /// A session that may hold `memory` bytes before it spills.
     pub fn new(store: &Store, memory: usize) -> Result<Self, StoreError> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(memory / THREAD_BYTES).clamp(1, MAX_THREADS);
         let mut config = SessionConfig::new()
             .with_target_partitions(threads)
-            .with_sort_spill_reservation_bytes((memory / 16 / threads).min(4 << 20));
+            .with_batch_size(BATCH_ROWS)
+            .with_sort_spill_reservation_bytes(memory / 256);
         let options = config.options_mut();
         options.optimizer.prefer_hash_join = false;
         options.execution.parquet.schema_force_view_types = false;
+        // Keys are nearly unique here, and what a partial aggregate holds it cannot spill.
+        options.execution.skip_partial_aggregation_probe_rows_threshold = 1024;
+        options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.2;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
             .build_arc()

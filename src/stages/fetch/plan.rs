@@ -11,7 +11,7 @@ use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Reason, Reject};
 use crate::stages::{Context, StageError, open_table};
-use crate::store::{Manifest, PlainPart, Row, RowStream, Sql, Table};
+use crate::store::{Manifest, PlainPart, Row, RowStream, Sql, Store, Table};
 use crate::table::columns::{required, text};
 use crate::table::{FETCH_LIST, FetchTarget};
 
@@ -29,7 +29,8 @@ pub async fn run(
         return Ok(committed);
     }
     ctx.go_on()?;
-    let mut fates = Fates::open(ctx, pages, uses).await?;
+    let memory = ctx.config.store.plan_memory_bytes;
+    let mut fates = Fates::open(ctx.run.store(), &ctx.config.filter, memory, pages, uses).await?;
     let mut manifests = Vec::new();
     for part in 0..parts {
         manifests.push(write(&table, part, &mut fates).await?);
@@ -75,31 +76,33 @@ fn sql(filter: &Filter) -> String {
     format!(
         "WITH
          sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
-         spread AS (SELECT domain, image_url, count(*) AS shown FROM uses GROUP BY domain, image_url),
+         spread AS (
+             SELECT domain, image_url, count(*) AS shown FROM uses GROUP BY domain, image_url),
          boilerplate AS (
              SELECT spread.domain, spread.image_url
              FROM spread JOIN sites ON spread.domain = sites.domain
              WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages),
          judged AS (
-             SELECT uses.*, boilerplate.image_url IS NOT NULL AS common
+             SELECT uses.part, uses.host, uses.image_url, uses.page_url,
+                 boilerplate.image_url IS NOT NULL AS common
              FROM uses LEFT JOIN boilerplate
              ON uses.domain = boilerplate.domain AND uses.image_url = boilerplate.image_url),
-         fertile AS (
-             SELECT page_url FROM judged WHERE NOT common
-             GROUP BY page_url HAVING count(*) >= {min_candidates}),
+         counted AS (
+             SELECT *, sum(CASE WHEN common THEN 0 ELSE 1 END)
+                 OVER (PARTITION BY page_url) AS candidates
+             FROM judged),
          fates AS (
-             SELECT judged.part, judged.host, judged.image_url, judged.page_url,
-                 CASE WHEN judged.common THEN {BOILERPLATE}
-                      WHEN fertile.page_url IS NULL THEN {BARREN}
+             SELECT part, host, image_url, page_url,
+                 CASE WHEN common THEN {BOILERPLATE}
+                      WHEN candidates < {min_candidates} THEN {BARREN}
                       ELSE {FETCH} END AS fate
-             FROM judged LEFT JOIN fertile ON judged.page_url = fertile.page_url),
-         best AS (
-             SELECT part, host, image_url, fate, min(page_url) AS page_url, count(*) AS page_count
-             FROM fates GROUP BY part, host, image_url, fate),
-         least AS (SELECT image_url, min(fate) AS fate FROM best GROUP BY image_url)
-         SELECT best.part, best.host, best.image_url, best.page_url, best.page_count, best.fate
-         FROM best JOIN least ON best.image_url = least.image_url AND best.fate = least.fate
-         ORDER BY best.part, best.host, best.image_url",
+             FROM counted)
+         SELECT part, host, image_url,
+             coalesce(min(CASE WHEN fate = {FETCH} THEN page_url END), min(page_url)) AS page_url,
+             sum(CASE WHEN fate = {FETCH} THEN 1 ELSE 0 END) AS page_count,
+             min(fate) AS fate
+         FROM fates GROUP BY part, host, image_url
+         ORDER BY part, host, image_url",
         min_pages = filter.boilerplate_min_pages,
         share = filter.boilerplate_share,
         min_candidates = filter.min_candidates,
@@ -142,16 +145,18 @@ struct Fates {
 
 impl Fates {
     async fn open(
-        ctx: &Context,
+        store: &Store,
+        filter: &Filter,
+        memory: usize,
         pages: &[Manifest],
         uses: &[Manifest],
     ) -> Result<Self, StageError> {
         let mut rows = None;
         if uses.iter().any(|manifest| manifest.rows("rows") > 0) {
-            let sql_session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
-            sql_session.register("pages", pages, "rows").await?;
-            sql_session.register("uses", uses, "rows").await?;
-            rows = Some(sql_session.query(&sql(&ctx.config.filter)).await?);
+            let session = Sql::new(store, memory)?;
+            session.register("pages", pages, "rows").await?;
+            session.register("uses", uses, "rows").await?;
+            rows = Some(session.query(&sql(filter)).await?);
         }
         Ok(Self { rows, batch: Vec::new().into_iter(), head: None })
     }
@@ -167,5 +172,121 @@ impl Fates {
             }
         }
         Ok(self.head.take_if(|fate| fate.part == part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::record::Page;
+    use crate::store::{Fingerprint, RunDir};
+    use crate::table::{IMAGE_USES, ImageUse, PAGES};
+
+    /// More than the plan may hold at once, by far.
+    const PAGES_IN_TEST: u64 = 40_000;
+    const MEMORY: usize = 24 << 20;
+
+    fn uses_of(page: u64) -> Vec<ImageUse> {
+        // A small deterministic generator; sites of very different sizes.
+        let mix = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) >> 7;
+        let domain = format!("site-{}.example", (page as f64).sqrt() as u64 / 7);
+        let mut images = BTreeSet::new();
+        for i in 0..mix(page) % 9 {
+            images.insert(match mix(page ^ (i << 32)) % 5 {
+                0 => format!("http://{domain}/logo.png"),
+                1 => format!("http://cdn.example/stock-{}.jpg", mix(page + i) % 500),
+                _ => format!("http://{domain}/{page}-{i}-with-a-name-of-usual-length.jpg"),
+            });
+        }
+        let of = |image_url: String| ImageUse {
+            page_url: format!("http://{domain}/page-{page:06}.html"),
+            domain: domain.clone(),
+            host: image_url.split('/').nth(2).unwrap().to_owned(),
+            part: u32::from(image_url.contains("cdn")),
+            image_url,
+        };
+        images.into_iter().map(of).collect()
+    }
+
+    /// The same rules, in plain code and unbounded memory.
+    fn expected(filter: &Filter) -> Vec<(String, i64, String, i64)> {
+        let pages: Vec<Vec<ImageUse>> = (0..PAGES_IN_TEST).map(uses_of).collect();
+        let mut sites: BTreeMap<String, f64> = BTreeMap::new();
+        let mut shown: BTreeMap<(String, String), f64> = BTreeMap::new();
+        for (page, uses) in pages.iter().enumerate() {
+            let domain = format!("site-{}.example", (page as f64).sqrt() as u64 / 7);
+            *sites.entry(domain).or_default() += 1.0;
+            for u in uses {
+                *shown.entry((u.domain.clone(), u.image_url.clone())).or_default() += 1.0;
+            }
+        }
+        let common = |u: &ImageUse| {
+            let pages = sites[&u.domain];
+            pages >= f64::from(filter.boilerplate_min_pages)
+                && shown[&(u.domain.clone(), u.image_url.clone())]
+                    > filter.boilerplate_share * pages
+        };
+        let mut fates: BTreeMap<(u32, String, String), (i64, String, i64)> = BTreeMap::new();
+        for uses in &pages {
+            let candidates = uses.iter().filter(|u| !common(u)).count();
+            for u in uses {
+                let fate = if common(u) {
+                    BOILERPLATE
+                } else if candidates < filter.min_candidates as usize {
+                    BARREN
+                } else {
+                    FETCH
+                };
+                let key = (u.part, u.host.clone(), u.image_url.clone());
+                let best = fates.entry(key).or_insert((fate, u.page_url.clone(), 0));
+                let better = fate < best.0 && fate == FETCH;
+                if better || (fate == best.0 || best.0 != FETCH) && u.page_url < best.1 {
+                    best.1 = u.page_url.clone();
+                }
+                best.0 = best.0.min(fate);
+                best.2 += i64::from(fate == FETCH);
+            }
+        }
+        fates.into_iter().map(|((_, _, url), (fate, page, n))| (url, fate, page, n)).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_plan_spills_and_agrees_with_plain_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let nothing = Fingerprint::new();
+        let pages: Table<Page> = open_table(&run, PAGES, "collect", &nothing).await.unwrap();
+        let uses: Table<ImageUse> = open_table(&run, IMAGE_USES, STAGE, &nothing).await.unwrap();
+        let mut page_part: PlainPart<Page> = pages.part(0).unwrap();
+        let mut use_part: PlainPart<ImageUse> = uses.part(0).unwrap();
+        let mut total = 0;
+        for page in 0..PAGES_IN_TEST {
+            let domain = format!("site-{}.example", (page as f64).sqrt() as u64 / 7);
+            let url = format!("http://{domain}/page-{page:06}.html");
+            page_part.push(Page { url, domain, ..Page::default() }).await.unwrap();
+            for image_use in uses_of(page) {
+                total += 1;
+                use_part.push(image_use).await.unwrap();
+            }
+        }
+        let pages = [page_part.commit(PAGES_IN_TEST).await.unwrap()];
+        let uses = [use_part.commit(total).await.unwrap()];
+        let filter = Filter::default();
+        let mut fates = Fates::open(run.store(), &filter, MEMORY, &pages, &uses).await.unwrap();
+        let mut found = Vec::new();
+        for part in 0..2 {
+            while let Some(fate) = fates.next_of(part).await.unwrap() {
+                found.push((fate.image_url, fate.fate, fate.page_url, fate.page_count));
+            }
+        }
+        let expected = expected(&filter);
+        assert!(expected.len() > 80_000, "{}", expected.len());
+        for fate in [FETCH, BARREN, BOILERPLATE] {
+            assert!(expected.iter().filter(|row| row.1 == fate).count() > 20, "fate {fate}");
+        }
+        let differs = found.iter().zip(&expected).find(|(a, b)| a != b);
+        assert_eq!((found.len(), differs), (expected.len(), None));
     }
 }
