@@ -63,12 +63,18 @@ for _ in $(seq 50); do
     sleep 0.1
 done
 
-printf '%-22s %s\n' tool 'CPU-ms an image'
+# Neighbours on the machine only ever add, so the least of each tool's rounds is its price.
+best_peer=1e9
+best_mine=1e9
+least() { awk -v a="$1" -v b="$2" 'BEGIN {print a < b ? a : b}'; }
+echo 'CPU-ms an image   img2dataset 1.47   magiclens'
 for round in 1 2 3; do
     peer=$(each "$python" benches/peers/fetch_img2dataset.py)
     mine=$(each "$ours")
-    printf '%-22s %s\n' 'img2dataset 1.47' "$peer" "magiclens ${FEATURES:-}" "$mine"
-    awk -v p="$peer" -v m="$mine" -v r=$round 'BEGIN {printf "round %d: %.2f times\n", r, p / m}'
+    best_peer=$(least "$peer" "$best_peer")
+    best_mine=$(least "$mine" "$best_mine")
+    printf 'round %d           %-18s %s\n' "$round" "$peer" "$mine"
 done
+awk -v p="$best_peer" -v m="$best_mine" 'BEGIN {printf "least             %-18s %s (%.2f times)\n", p, m, p / m}'
 stored=$(find "$work/out/all" -type f | wc -l)
 [ "$stored" -eq "$n" ] || { echo "stored $stored of $n"; exit 1; }
