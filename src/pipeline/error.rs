@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::http::client::ClientError;
-use crate::stages::StageError;
+use crate::stages::context::StageError;
 use crate::store::StoreError;
 
 /// Why a run did not come to its end.

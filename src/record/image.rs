@@ -19,7 +19,7 @@ pub struct Image {
     pub page_url: String,
     /// How many pages show it.
     pub page_count: u32,
-    /// Format of the original bytes: `jpeg`, `png`, `webp` or `gif`.
+    /// Format of the original bytes: `jpeg`, `png`, `webp`, `gif` or `bmp`.
     pub format: String,
     /// Length of the original bytes.
     pub original_bytes: u64,

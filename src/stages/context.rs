@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,28 @@ impl Context {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+
+    /// Runs pieces of work side by side and gives what they gave, in order. When one fails, the
+    /// others finish what they have in flight, so that it is kept; the first error is returned.
+    pub async fn all<T>(
+        &self,
+        work: impl IntoIterator<Item = impl Future<Output = Result<T, StageError>>>,
+        at_once: usize,
+    ) -> Result<Vec<T>, StageError> {
+        let mut done = stream::iter(work).buffered(at_once.max(1));
+        let mut values = Vec::new();
+        let mut failure = None;
+        while let Some(result) = done.next().await {
+            match result {
+                Ok(value) => values.push(value),
+                Err(error) => {
+                    self.stop.cancel();
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(values), Err)
     }
 
     /// Fails once Ctrl-C was pressed.

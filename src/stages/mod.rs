@@ -1,7 +1,6 @@
-//! The stages, a folder each. They never import each other: tables are all they share.
+//! The stages, a folder each. They never import each other: tables, and what every
+//! stage is given ([`context`]), are all they share.
 
 pub mod collect;
-mod context;
+pub mod context;
 pub mod fetch;
-
-pub use context::{Context, StageError, open_table};

@@ -111,7 +111,8 @@ fn fault(module: &[String], target: &[String]) -> Option<String> {
         return Some(format!("`{own}` (level {from}) uses `{used}` (level {to})"));
     }
     match (own.as_str(), used.as_str(), module.get(1), target.get(1)) {
-        ("stages", "stages", Some(one), Some(other)) if one != other => {
+        // What every stage is given is no stage.
+        ("stages", "stages", Some(one), Some(other)) if one != other && other != "context" => {
             Some(format!("stage `{one}` uses stage `{other}`"))
         }
         _ => None,

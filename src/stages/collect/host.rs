@@ -12,7 +12,7 @@ use super::scope::CrawlScope;
 use super::sitemap;
 use super::visit::{Memo, Visit, visit};
 use crate::record::host_key;
-use crate::stages::{Context, StageError};
+use crate::stages::context::{Context, StageError};
 use crate::table::OutboxLink;
 
 /// What an earlier process or round knows about a host.
@@ -65,6 +65,7 @@ impl<'a> HostCrawl<'a> {
 
     /// Crawls from the entry URLs to the end, or until Ctrl-C.
     pub async fn run(mut self, entries: &BTreeSet<OutboxLink>) -> Result<HostResult, StageError> {
+        let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
         let host = self.ctx.client.hosts().get(&self.host);
         host.add_requests(self.past.memo.len() as u64);
         for entry in entries {
@@ -74,10 +75,10 @@ impl<'a> HostCrawl<'a> {
             self.offer_sitemaps(entries).await;
         }
         while let Some((depth, urls)) = self.frontier.next_level() {
-            self.send_rejects(depth).await;
+            self.send_rejects(depth).await?;
             self.level(depth, urls).await?;
         }
-        self.send_rejects(0).await;
+        self.send_rejects(0).await?;
         self.result.considered = self.frontier.offered();
         self.ctx.client.hosts().release(host);
         Ok(self.result)
@@ -115,8 +116,8 @@ impl<'a> HostCrawl<'a> {
         while let Some(visit) = visits.next().await {
             done.push(Memo::of(&visit));
             self.ctx.progress.done(visit.reject.as_ref().map(|reject| reject.reason));
-            let sent = self.out.send(visit).await;
-            sent.expect("the part takes visits until its hosts are done");
+            // Nobody takes visits when they cannot be kept; the part then fails with the reason.
+            self.out.send(visit).await.map_err(|_| StageError::Interrupted)?;
         }
         drop(visits);
         self.ctx.go_on()?;
@@ -149,12 +150,13 @@ impl<'a> HostCrawl<'a> {
         }
     }
 
-    async fn send_rejects(&mut self, depth: u32) {
+    async fn send_rejects(&mut self, depth: u32) -> Result<(), StageError> {
         for reject in self.frontier.take_rejects() {
             self.ctx.progress.add_total(1);
             self.ctx.progress.done(Some(reject.reason));
             let sent = self.out.send(Visit::rejected(depth, reject)).await;
-            sent.expect("the part takes visits until its hosts are done");
+            sent.map_err(|_| StageError::Interrupted)?;
         }
+        Ok(())
     }
 }

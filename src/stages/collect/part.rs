@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -12,7 +11,7 @@ use super::resolve;
 use super::scope::CrawlScope;
 use super::visit::{Memo, Visit};
 use crate::record::{Page, Reason, Reject, host_key};
-use crate::stages::{Context, StageError};
+use crate::stages::context::{Context, StageError};
 use crate::store::{Manifest, SegmentLog, StoreError, Table};
 use crate::table::{OutboxLink, PageKey};
 
@@ -70,8 +69,9 @@ impl PartCrawl<'_> {
             })
             .collect();
         drop(sender);
-        let at_once = self.ctx.config.http.hosts_in_flight;
-        stream::iter(crawls).buffer_unordered(at_once).try_collect().await
+        // Each waits for its turn among all hosts of the run.
+        let all = crawls.len();
+        self.ctx.all(crawls, all).await
     }
 
     /// Takes visits from the hosts into the segment log; what is pending is kept also when the crawl

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
 use url::Url;
 
 use super::STAGE;
 use super::part::PartCrawl;
 use super::scope::CrawlScope;
 use crate::record::{Page, host_key, partition};
-use crate::stages::{Context, StageError, open_table};
+use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, Table};
 use crate::table::{OutboxLink, PAGES};
 
@@ -104,7 +103,7 @@ impl Crawl<'_> {
             }
         });
         let parts: Vec<_> = parts.collect();
-        stream::iter(parts).buffered(self.parts as usize).try_collect().await
+        self.ctx.all(parts, self.parts as usize).await
     }
 
     /// The links that a round left for the next one, each at its least depth.

@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 use url::Url;
 
 use crate::http::{Answer, Kind, encoding};
-use crate::stages::Context;
+use crate::stages::context::Context;
 
 /// A sitemap may inflate to this many times the page cap.
 const INFLATE_FACTOR: usize = 4;

@@ -13,7 +13,7 @@ use super::scope::CrawlScope;
 use crate::http::optout::Directives;
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::record::{ImageId, Page, Reason, Reject, host_key, registrable_domain};
-use crate::stages::Context;
+use crate::stages::context::Context;
 use crate::store::{Row, SegmentEntry};
 use crate::table::columns::{list, optional, required, text};
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::record::ImageId;
-use crate::stages::StageError;
+use crate::stages::context::StageError;
 
 /// Hamming distance up to which a perceptual hash counts as listed.
 const PHASH_DISTANCE: u32 = 3;

@@ -15,7 +15,7 @@ use super::blocklist::{self, ContentBlocklist};
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::imaging::prepare_guarded;
 use crate::record::{Image, Reason, Reject};
-use crate::stages::{Context, StageError, open_table};
+use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{
     Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows,
 };
@@ -47,12 +47,7 @@ pub async fn run(ctx: &Context, targets: &[Manifest]) -> Result<Vec<Manifest>, S
         segment_bytes: (config.store.segment_bytes / open).max(512 << 10),
     };
     let parts: Vec<_> = targets.iter().map(|manifest| download.part(manifest)).collect();
-    let mut done = stream::iter(parts).buffered(targets.len().max(1));
-    let mut manifests = Vec::new();
-    while let Some(manifest) = done.next().await {
-        manifests.push(manifest?);
-    }
-    Ok(manifests)
+    ctx.all(parts, targets.len()).await
 }
 
 /// The keys of `[crawl]` that decide over images too.
@@ -126,10 +121,9 @@ impl Download<'_> {
             let hosts = hosts.into_iter().map(|(host, urls)| self.host(host, urls, sender.clone()));
             let hosts: Vec<_> = hosts.collect();
             drop(sender);
-            let at_once = self.ctx.config.http.hosts_in_flight;
-            stream::iter(hosts).buffer_unordered(at_once).collect::<()>().await;
+            futures::future::join_all(hosts).await;
         };
-        let ((), kept) = tokio::join!(work, self.keep(&mut log, receiver));
+        let (_, kept) = tokio::join!(work, self.keep(&mut log, receiver));
         kept?;
         self.ctx.go_on()?;
         self.commit(log, targets).await
@@ -155,7 +149,7 @@ impl Download<'_> {
     }
 
     async fn host(&self, key: String, targets: Vec<FetchTarget>, out: mpsc::Sender<Outcome>) {
-        let permit = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
+        let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
         let host = self.ctx.client.hosts().get(&key);
         let stop = &self.ctx.stop;
         // Twice the host's own limit keeps it busy while images are decoded.
@@ -164,11 +158,13 @@ impl Download<'_> {
         let mut images = stream::iter(images).buffer_unordered(in_flight);
         while let Some(outcome) = images.next().await {
             self.ctx.progress.done(outcome.reject.as_ref().map(|reject| reject.reason));
-            out.send(outcome).await.expect("the part takes images until its hosts are done");
+            // Nobody takes images when they cannot be kept; the part then fails with the reason.
+            if out.send(outcome).await.is_err() {
+                break;
+            }
         }
         drop(images);
         self.ctx.client.hosts().release(host);
-        drop(permit);
     }
 
     async fn keep(

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use url::Url;
 
 use super::STAGE;
@@ -10,7 +9,7 @@ use super::blocklist;
 use super::rules::UrlRules;
 use crate::config::Config;
 use crate::record::{Reject, host_key, partition};
-use crate::stages::{Context, StageError, open_table};
+use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Table, read_rows};
 use crate::table::{IMAGE_USES, ImageUse, PageImages};
 
@@ -21,7 +20,7 @@ pub async fn run(ctx: &Context, pages: &[Manifest]) -> Result<Vec<Manifest>, Sta
     let rules = Arc::new(UrlRules::load(&ctx.config)?);
     let parts: Vec<_> = pages.iter().map(|page| part(ctx, &table, &rules, page)).collect();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-    stream::iter(parts).buffered(at_once).try_collect().await
+    ctx.all(parts, at_once).await
 }
 
 /// What the filters depend on, the content of their lists included.

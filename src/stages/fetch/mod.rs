@@ -12,7 +12,7 @@ mod filter;
 mod plan;
 mod rules;
 
-use crate::stages::{Context, StageError};
+use crate::stages::context::{Context, StageError};
 use crate::store::Manifest;
 
 /// The stage's name on the command line.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Reason, Reject};
-use crate::stages::{Context, StageError, open_table};
+use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Manifest, PlainPart, Row, RowStream, Sql, Store, Table};
 use crate::table::columns::{required, text};
 use crate::table::{FETCH_LIST, FetchTarget};

@@ -8,7 +8,7 @@ use url::Url;
 use super::blocklist::{self, UrlBlocklist};
 use crate::config::Config;
 use crate::record::{ImageRef, Reason};
-use crate::stages::StageError;
+use crate::stages::context::StageError;
 
 const BUILTIN: &str = include_str!("ad_rules.txt");
 
