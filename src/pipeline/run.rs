@@ -187,6 +187,7 @@ fn context(config: Config, run: RunDir, stop: CancellationToken) -> Result<Conte
         client: Arc::new(Client::new(&config)?),
         hosts: Arc::new(Semaphore::new(config.http.hosts_in_flight.min(Semaphore::MAX_PERMITS))),
         cpu: Arc::new(Semaphore::new(threads)),
+        commits: Arc::new(Semaphore::new(1)),
         config: Arc::new(config),
         run,
         stop,

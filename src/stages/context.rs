@@ -25,6 +25,8 @@ pub struct Context {
     pub hosts: Arc<Semaphore>,
     /// Permits for CPU work off the async threads, one a core.
     pub cpu: Arc<Semaphore>,
+    /// One permit: a commit holds a row group in memory, so parts commit one after the other.
+    pub commits: Arc<Semaphore>,
     /// Cancelled by Ctrl-C: finish what is in flight, keep it, start nothing new.
     pub stop: CancellationToken,
     /// The progress line of the stage that runs.

@@ -127,6 +127,7 @@ impl PartCrawl<'_> {
         results: Vec<HostResult>,
         earlier: &HashSet<String>,
     ) -> Result<Manifest, StageError> {
+        let _turn = self.ctx.commits.acquire().await.expect("the semaphore is never closed");
         let considered = results.iter().map(|result| result.considered).sum();
         let mut outbox: BTreeMap<&String, u32> = BTreeMap::new();
         for (url, &depth) in results.iter().flat_map(|result| &result.outbox) {

@@ -249,6 +249,7 @@ impl Download<'_> {
         mut log: SegmentLog<Outcome>,
         targets: &Manifest,
     ) -> Result<Manifest, StageError> {
+        let _turn = self.ctx.commits.acquire().await.expect("the semaphore is never closed");
         let mut writer: PlainPart<Image> = self.table.part(targets.part)?;
         let mut outcomes = log.merge().await?;
         while let Some(outcome) = outcomes.next().await? {
