@@ -71,6 +71,14 @@ mod tests {
             failed: BTreeMap::from([(Reason::Timeout, 2)]),
             note: "2 of 16 parts".into(),
         };
-        insta::assert_snapshot!(funnel(&[step]), @"");
+        insta::assert_snapshot!(funnel(&[step]), @r"
+        ┌─────────────────────────────────────────────────────────────────────────────┐
+        │ step                     in   out   rejected   failed   reasons             │
+        ╞═════════════════════════════════════════════════════════════════════════════╡
+        │ images (2 of 16 parts)   10     4          4        2   http_client_error 3 │
+        │                                                         timeout 2           │
+        │                                                         not_image 1         │
+        └─────────────────────────────────────────────────────────────────────────────┘
+        ");
     }
 }

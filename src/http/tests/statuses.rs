@@ -62,7 +62,7 @@ async fn retry_after_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_retry_after_past_the_limit_gives_up_and_leaves_the_host_alone() {
+async fn a_retry_after_past_the_limit_gives_up_on_that_url_and_pauses_the_host() {
     let mut config = config();
     config.http.retries = 5;
     let server = Server::pages(|_| answer("503 Busy\r\nRetry-After: 3600", "")).await;
@@ -71,7 +71,7 @@ async fn a_retry_after_past_the_limit_gives_up_and_leaves_the_host_alone() {
         let error = get(&client, &server.url(path), Kind::Page).await.map(|_| ()).unwrap_err();
         assert_eq!(error.reason, Reason::HttpServerError, "{error}");
     }
-    assert_eq!(server.seen(), ["/robots.txt", "/one"]);
+    assert_eq!(server.seen(), ["/robots.txt", "/one", "/two"]);
 }
 
 #[tokio::test]
