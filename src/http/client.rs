@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use url::Url;
 
+use super::backlog::Backlog;
 use super::error::FetchError;
 use super::exchange::{Ask, Exchange, Fetched, Kind, Reply};
 use super::guard::AddressPolicy;
@@ -109,6 +110,11 @@ impl Client {
     /// The hosts in work: hold a host while working on it and release it afterwards.
     pub fn hosts(&self) -> &HostPool {
         &self.hosts
+    }
+
+    /// Where bodies are entered while they wait for a CPU; when it is full, no request is sent.
+    pub fn backlog(&self) -> &Backlog {
+        &self.exchange.backlog
     }
 
     /// Requests sent so far, robots.txt, redirects and retries included.

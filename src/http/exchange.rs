@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use url::Url;
 
+use super::backlog::Backlog;
 use super::client::seconds;
 use super::encoding::{self, DecodeError};
 use super::error::FetchError;
@@ -25,6 +26,9 @@ use crate::record::Reason;
 
 /// Sitemaps may be larger than pages, by this factor.
 const SITEMAP_FACTOR: usize = 4;
+
+/// Bodies that may wait for a core before requests wait for them: enough to keep the core busy.
+const BACKLOG_A_CORE: usize = 4;
 
 /// What is asked for: decides the headers and the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +111,7 @@ pub(super) enum Reply {
 pub(super) struct Exchange {
     http: reqwest::Client,
     slots: Arc<Semaphore>,
+    pub(super) backlog: Backlog,
     sent: AtomicU64,
     connect: Duration,
     idle: Duration,
@@ -115,8 +120,10 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(http: reqwest::Client, config: &Http) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             http,
+            backlog: Backlog::new(cores * BACKLOG_A_CORE),
             slots: Arc::new(Semaphore::new(config.concurrency.min(Semaphore::MAX_PERMITS))),
             sent: AtomicU64::new(0),
             connect: seconds(config.connect_timeout_s),
@@ -133,6 +140,7 @@ impl Exchange {
     /// One request. The URL was checked and the host was asked before.
     pub(super) async fn send(&self, url: &Url, ask: Ask) -> Result<Reply, FetchError> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        self.backlog.room().await;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let result = timeout(self.total, self.send_untimed(url, ask)).await;
         result.unwrap_or_else(|_| {

@@ -21,10 +21,6 @@ use crate::record::Reason;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
 
-/// Hosts that nobody works on are kept this long, so that they are not asked for robots.txt again by
-/// the next redirect to them.
-const KEEP_IDLE: Duration = Duration::from_secs(120);
-
 /// One host and all limits towards it. Whoever works on a host holds its `Arc`.
 pub struct Host {
     key: String,
@@ -88,6 +84,11 @@ impl Host {
     pub fn add_requests(&self, earlier: u64) {
         let mut state = self.state();
         state.requests = state.requests.saturating_add(earlier);
+    }
+
+    fn renew_budget(&self) {
+        let mut state = self.state();
+        (state.requests, state.first_request) = (0, None);
     }
 
     /// Waits until one more request may go out and counts it. The permit is to be dropped with the
@@ -169,11 +170,11 @@ impl Host {
         Ok(())
     }
 
-    /// Whether forgetting this host now would make us impolite to it.
-    fn is_needed(&self, now: Instant) -> bool {
+    /// When it was last asked, or nothing while forgetting it would make us impolite to it.
+    fn idle_since(&self, now: Instant) -> Option<Instant> {
         let state = self.state();
-        state.paused_until.is_some_and(|until| until > now)
-            || now < state.last_used + state.gap.max(KEEP_IDLE)
+        let paused = state.paused_until.is_some_and(|until| until > now);
+        (!paused && now >= state.last_used + state.gap).then_some(state.last_used)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,7 +182,8 @@ impl Host {
     }
 }
 
-/// All hosts that are worked on, and those that were a moment ago.
+/// All hosts that are worked on, and as many again that were: a redirect to one of those, or the
+/// next stage, need not ask for robots.txt again.
 pub struct HostPool {
     http: Http,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
@@ -193,30 +195,26 @@ impl HostPool {
         Self { http: http.clone(), hosts: Mutex::default() }
     }
 
-    /// The host of `key`. Hold it for as long as there is work for it: only hosts that nobody holds
-    /// are forgotten, and with them their budget and robots.txt.
+    /// Begins a stage's work on the host of `key`, with a budget of its own. Hold it for as long as
+    /// there is work for it: only hosts that nobody holds are forgotten.
+    pub fn begin(&self, key: &str) -> Arc<Host> {
+        let host = self.get(key);
+        host.renew_budget();
+        host
+    }
+
+    /// The host of `key`.
     pub fn get(&self, key: &str) -> Arc<Host> {
         let mut hosts = self.hosts();
         if let Some(host) = hosts.get(key) {
             return Arc::clone(host);
         }
-        // Redirects lead to hosts that no one will release.
         if hosts.len() >= self.http.hosts_in_flight.saturating_mul(2) {
-            let now = Instant::now();
-            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.is_needed(now));
+            forget_idle(&mut hosts);
         }
         let host = Arc::new(Host::new(key.to_owned(), &self.http));
         hosts.insert(key.to_owned(), Arc::clone(&host));
         host
-    }
-
-    /// Gives a host back when its work is done; it is forgotten unless someone else holds it.
-    pub fn release(&self, host: Arc<Host>) {
-        let mut hosts = self.hosts();
-        // Ours and the pool's.
-        if Arc::strong_count(&host) <= 2 {
-            hosts.remove(host.key());
-        }
     }
 
     /// Hosts in the pool.
@@ -232,6 +230,18 @@ impl HostPool {
     fn hosts(&self) -> MutexGuard<'_, HashMap<String, Arc<Host>>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Forgets half of the hosts that nobody holds, those that were not asked for longest.
+fn forget_idle(hosts: &mut HashMap<String, Arc<Host>>) {
+    let now = Instant::now();
+    let nobodys = hosts.values().filter(|host| Arc::strong_count(host) == 1);
+    let mut idle: Vec<_> = nobodys.filter_map(|host| host.idle_since(now)).collect();
+    idle.sort_unstable();
+    let Some(&until) = idle.get(idle.len() / 2) else { return };
+    hosts.retain(|_, host| {
+        Arc::strong_count(host) > 1 || host.idle_since(now).is_none_or(|since| since > until)
+    });
 }
 
 fn limiter(gap: Duration) -> Arc<Limiter> {
@@ -331,16 +341,30 @@ mod tests {
         let pool = HostPool::new(&Http { hosts_in_flight: 4, ..Http::default() });
         let (ours, theirs) = (pool.get("a.example"), pool.get("a.example"));
         assert!(Arc::ptr_eq(&ours, &theirs));
-        pool.release(theirs);
-        assert_eq!(pool.len(), 1, "still held");
         for name in 0..100 {
             pool.get(&format!("{name}.example"));
-            tokio::time::advance(KEEP_IDLE).await;
+            tokio::time::advance(Duration::from_secs(2)).await;
         }
         assert!(pool.len() <= 8, "{}", pool.len());
         assert!(Arc::ptr_eq(&ours, &pool.get("a.example")), "held hosts are never forgotten");
-        let before = pool.len();
-        pool.release(ours);
-        assert_eq!(pool.len(), before - 1);
+        let latest = pool.get("99.example");
+        assert!(latest.state().last_used.elapsed() < Duration::from_secs(3), "the oldest go first");
+        let paused = pool.get("paused.example");
+        paused.pause(Duration::from_secs(1000));
+        drop(paused);
+        for name in 100..200 {
+            pool.get(&format!("{name}.example"));
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        assert!(pool.hosts().contains_key("paused.example"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_has_a_budget_of_its_own() {
+        let pool = HostPool::new(&Http { host_max_requests: 1, ..Http::default() });
+        let host = pool.begin("a.example");
+        assert!(host.admit().await.is_ok());
+        assert_eq!(pool.get("a.example").admit().await.unwrap_err().reason, Reason::HostBudget);
+        assert!(pool.begin("a.example").admit().await.is_ok());
     }
 }

@@ -3,10 +3,12 @@
 //! No HTML and no images here, and nothing about stages. In reading order: [`guard`] (which
 //! addresses and URLs are ever asked), [`resolver`] (the same after DNS), [`robots`] and [`optout`]
 //! (what publishers said), [`host`] (politeness towards one host), [`retry`] (what is tried again),
-//! [`exchange`] (one request and its answer), [`client`] (redirects and all of it together), and
+//! [`exchange`] (one request and its answer), [`backlog`] (answers that
+//! nobody had time for yet), [`client`] (redirects and all of it together), and
 //! [`encoding`] (content codings, also for WARC bodies).
 
 mod addresses;
+mod backlog;
 pub mod client;
 pub mod encoding;
 mod error;
@@ -22,6 +24,7 @@ mod tdmrep;
 #[cfg(test)]
 mod tests;
 
+pub use backlog::Backlog;
 pub use client::{Answer, Client};
 pub use error::FetchError;
 pub use exchange::{Fetched, Kind};

@@ -1,6 +1,7 @@
 //! What every stage is given, and how a stage can end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use thiserror::Error;
@@ -34,8 +35,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Runs CPU work on a blocking thread, at most one a core at a time.
+    /// Runs CPU work on a blocking thread, at most one a core at a time. What waits for it holds
+    /// back further requests.
     pub async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let _waiting = self.client.backlog().enter();
         let permit = Arc::clone(&self.cpu).acquire_owned().await;
         let permit = permit.expect("the CPU semaphore is never closed");
         let done = tokio::task::spawn_blocking(move || {
@@ -68,6 +71,11 @@ impl Context {
             }
         }
         failure.map_or(Ok(values), Err)
+    }
+
+    /// How long an outcome may wait before it is written: what a kill can lose.
+    pub fn segment_age(&self) -> Duration {
+        Duration::from_secs(self.config.store.segment_seconds)
     }
 
     /// Fails once Ctrl-C was pressed.

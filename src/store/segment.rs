@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use super::part::nonce;
 use super::rows::{Layout, Row, RowStream, RowWriter, read_rows};
 use super::{Store, StoreError};
+
+/// Rows of one segment in memory during a merge: rows can be whole images, and segments many.
+const MERGE_ROWS: usize = 8;
 
 /// The outcome of one unit of work.
 pub trait SegmentEntry: Row {
@@ -79,6 +83,19 @@ impl<E: SegmentEntry> SegmentLog<E> {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Adds what comes until nothing more can come, and writes what is pending then.
+    pub async fn keep(
+        &mut self,
+        mut entries: mpsc::Receiver<E>,
+        bytes: usize,
+        age: Duration,
+    ) -> Result<(), StoreError> {
+        while let Some(entry) = entries.recv().await {
+            self.push(entry, bytes, age).await?;
+        }
+        self.flush().await
     }
 
     /// Writes what is pending.
@@ -154,7 +171,7 @@ impl<E: SegmentEntry> Merge<E> {
     async fn open(store: &Store, files: &[String]) -> Result<Self, StoreError> {
         let mut merge = Self { cursors: Vec::new(), heads: BinaryHeap::new(), last: None };
         for file in files {
-            let rows = read_rows(store, file, 64).await?;
+            let rows = read_rows(store, file, MERGE_ROWS).await?;
             merge.cursors.push(Cursor { rows, batch: VecDeque::new(), entry: PhantomData });
             merge.refill(merge.cursors.len() - 1).await?;
         }

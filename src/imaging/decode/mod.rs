@@ -9,6 +9,9 @@ use super::container::Container;
 use super::{Bitmap, Format, ImageError, guard, orient, rights};
 use crate::config::Fetch;
 
+/// What decodes JPEG: two decoders differ in the last bit of some pixels, and so do the features.
+pub const JPEG_DECODER: &str = if cfg!(feature = "turbo") { "libjpeg-turbo" } else { "zune-jpeg" };
+
 /// Pixels as the file holds them, before orientation.
 pub(super) struct Decoded {
     /// Alpha flattened on white, 16 bits scaled to 8, CMYK and grey turned into RGB.

@@ -66,7 +66,7 @@ impl<'a> HostCrawl<'a> {
     /// Crawls from the entry URLs to the end, or until Ctrl-C.
     pub async fn run(mut self, entries: &BTreeSet<OutboxLink>) -> Result<HostResult, StageError> {
         let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
-        let host = self.ctx.client.hosts().get(&self.host);
+        let host = self.ctx.client.hosts().begin(&self.host);
         host.add_requests(self.past.memo.len() as u64);
         for entry in entries {
             self.frontier.offer(&entry.url, entry.depth);
@@ -80,7 +80,6 @@ impl<'a> HostCrawl<'a> {
         }
         self.send_rejects(0).await?;
         self.result.considered = self.frontier.offered();
-        self.ctx.client.hosts().release(host);
         Ok(self.result)
     }
 

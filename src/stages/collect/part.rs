@@ -1,7 +1,6 @@
 //! One part of one round: its hosts side by side, their visits in segments, and the commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use url::Url;
@@ -47,7 +46,8 @@ impl PartCrawl<'_> {
         let mut pasts = self.pasts(&log, earlier).await?;
         let (sender, receiver) = mpsc::channel(64);
         let crawl = self.crawl_hosts(hosts, &mut pasts, sender);
-        let (results, kept) = tokio::join!(crawl, self.keep(&mut log, receiver));
+        let (results, kept) =
+            tokio::join!(crawl, log.keep(receiver, self.segment_bytes, self.ctx.segment_age()));
         kept?;
         let results = results?;
         let earlier_urls = pasts.into_values().flat_map(|past| past.collected).collect();
@@ -72,20 +72,6 @@ impl PartCrawl<'_> {
         // Each waits for its turn among all hosts of the run.
         let all = crawls.len();
         self.ctx.all(crawls, all).await
-    }
-
-    /// Takes visits from the hosts into the segment log; what is pending is kept also when the crawl
-    /// is interrupted.
-    async fn keep(
-        &self,
-        log: &mut SegmentLog<Visit>,
-        mut visits: mpsc::Receiver<Visit>,
-    ) -> Result<(), StoreError> {
-        let age = Duration::from_secs(self.ctx.config.store.segment_seconds);
-        while let Some(visit) = visits.recv().await {
-            log.push(visit, self.segment_bytes, age).await?;
-        }
-        log.flush().await
     }
 
     /// What is known of each host: this round's segments and the earlier rounds' tables.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::{DataType, FieldRef};
 use futures::{StreamExt, stream};
@@ -13,7 +12,7 @@ use url::Url;
 use super::STAGE;
 use super::blocklist::{self, ContentBlocklist};
 use crate::http::{Answer, FetchError, Fetched, Kind};
-use crate::imaging::prepare_guarded;
+use crate::imaging::{JPEG_DECODER, prepare_guarded};
 use crate::record::{Image, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{
@@ -35,6 +34,7 @@ pub async fn run(ctx: &Context, targets: &[Manifest]) -> Result<Vec<Manifest>, S
             "fetch.block_phash",
             blocklist::digest("fetch.block_phash", &config.fetch.block_phash)?,
         )
+        .with("JPEG decoder", JPEG_DECODER)
         .with_section("crawl", &OptOutKeys::of(ctx), &[])
         .with_inputs(targets);
     let table: Table<Image> = open_table(&ctx.run, IMAGES, STAGE, &fingerprint).await?;
@@ -123,7 +123,8 @@ impl Download<'_> {
             drop(sender);
             futures::future::join_all(hosts).await;
         };
-        let (_, kept) = tokio::join!(work, self.keep(&mut log, receiver));
+        let (_, kept) =
+            tokio::join!(work, log.keep(receiver, self.segment_bytes, self.ctx.segment_age()));
         kept?;
         self.ctx.go_on()?;
         self.commit(log, targets).await
@@ -150,7 +151,8 @@ impl Download<'_> {
 
     async fn host(&self, key: String, targets: Vec<FetchTarget>, out: mpsc::Sender<Outcome>) {
         let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
-        let host = self.ctx.client.hosts().get(&key);
+        // Held to the end: with it stays what it said in robots.txt.
+        let _host = self.ctx.client.hosts().begin(&key);
         let stop = &self.ctx.stop;
         // Twice the host's own limit keeps it busy while images are decoded.
         let in_flight = self.ctx.config.http.host_concurrency * 2;
@@ -163,20 +165,6 @@ impl Download<'_> {
                 break;
             }
         }
-        drop(images);
-        self.ctx.client.hosts().release(host);
-    }
-
-    async fn keep(
-        &self,
-        log: &mut SegmentLog<Outcome>,
-        mut outcomes: mpsc::Receiver<Outcome>,
-    ) -> Result<(), StoreError> {
-        let age = Duration::from_secs(self.ctx.config.store.segment_seconds);
-        while let Some(outcome) = outcomes.recv().await {
-            log.push(outcome, self.segment_bytes, age).await?;
-        }
-        log.flush().await
     }
 
     /// One image. Never fails: what goes wrong is the outcome.
@@ -213,9 +201,12 @@ impl Download<'_> {
         fetched: Fetched,
     ) -> Result<Image, (Reason, String)> {
         let Fetched { url, headers, body, fetched_at, .. } = fetched;
+        let waiting = self.ctx.client.backlog().enter();
         let prepared = prepare_guarded(body, Arc::clone(&self.limits))
             .await
-            .map_err(|error| (error.reason(), error.to_string()))?;
+            .map_err(|error| (error.reason(), error.to_string()));
+        drop(waiting);
+        let prepared = prepared?;
         if self.blocklist.matches(&prepared.image_id, prepared.features.phash) {
             return Err((Reason::Blocklist, prepared.image_id.to_string()));
         }
