@@ -6,9 +6,11 @@ pub mod http;
 pub mod imaging;
 pub mod pipeline;
 pub mod record;
+pub mod similarity;
 pub mod stages;
 pub mod store;
 pub mod table;
 pub mod telemetry;
+pub mod text;
 #[cfg(feature = "torch")]
 pub mod train;

@@ -37,6 +37,12 @@ pub struct Config {
     pub filter: Filter,
     /// Stage 2, second half: download, decode, store.
     pub fetch: Fetch,
+    /// Stage 3, `group`.
+    pub group: Group,
+    /// Stage 5, `pair`.
+    pub pair: Pair,
+    /// Stage 7, `export`.
+    pub export: Export,
 }
 
 /// `[run]`.
@@ -52,6 +58,16 @@ pub struct Run {
 impl Default for Run {
     fn default() -> Self {
         Self { failure_budget: 0.5, cpu_threads: 0 }
+    }
+}
+
+impl Run {
+    /// CPU threads in force.
+    pub fn threads(&self) -> usize {
+        match self.cpu_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
     }
 }
 
@@ -235,6 +251,8 @@ pub struct Filter {
     pub min_candidates: u32,
     /// Files of blocked image URLs, one a line.
     pub block_urls: Vec<PathBuf>,
+    /// Languages whose pages are used (ISO 639, such as `en`); all where none is named.
+    pub languages: Vec<String>,
     /// Parts of `fetch_list` and `images`, by host hash; fixed at a run's first commit.
     pub partitions: u32,
 }
@@ -249,6 +267,7 @@ impl Default for Filter {
             boilerplate_min_pages: 10,
             min_candidates: 2,
             block_urls: Vec::new(),
+            languages: Vec::new(),
             partitions: 16,
         }
     }
@@ -291,6 +310,196 @@ impl Default for Fetch {
     }
 }
 
+/// `[group]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Group {
+    /// Images whose 64-bit perceptual hashes differ in at most so many bits are candidates for
+    /// near-duplicates.
+    pub hash_radius: u32,
+    /// Bits of the 256-bit hash in which near-duplicates may differ.
+    pub verify_bits: u32,
+    /// Levels by which the mean colours of an 8×8 grid may differ in near-duplicates.
+    pub verify_colour: u8,
+    /// Factor between the aspect ratios of near-duplicates.
+    pub verify_aspect: f64,
+    /// Shorter side of an image, in pixels, at least.
+    pub min_side: u32,
+    /// Longer side of an image over its shorter one, at most.
+    pub max_aspect: f64,
+    /// Entropy of an image's luma in bits, at least: below lie images of nearly one colour.
+    pub min_entropy: f64,
+    /// Whether images of exactly the sizes that advertisements are sold in are rejected.
+    pub reject_ad_sizes: bool,
+    /// A cluster on more than this share of its site's pages is boilerplate.
+    pub boilerplate_share: f64,
+    /// Sites of fewer pages have no boilerplate.
+    pub boilerplate_min_pages: u32,
+    /// Images that a group has at least.
+    pub min_images: u32,
+    /// Of two groups with at least this share of images in common (Jaccard) one is kept.
+    pub max_overlap: f64,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            hash_radius: 4,
+            verify_bits: 20,
+            verify_colour: 12,
+            verify_aspect: 1.03,
+            min_side: 128,
+            max_aspect: 4.0,
+            min_entropy: 1.0,
+            reject_ad_sizes: true,
+            boilerplate_share: 0.3,
+            boilerplate_min_pages: 10,
+            min_images: 2,
+            max_overlap: 0.8,
+        }
+    }
+}
+
+/// The keys of `[group]` that decide over images on their own, each for the tables it decides over.
+#[derive(Serialize)]
+pub struct GroupImageKeys {
+    hash_radius: u32,
+    verify_bits: u32,
+    verify_colour: u8,
+    verify_aspect: f64,
+    min_side: u32,
+    max_aspect: f64,
+    min_entropy: f64,
+    reject_ad_sizes: bool,
+}
+
+/// The keys of `[group]` that decide over what counts on a page.
+#[derive(Serialize)]
+pub struct GroupPlaceKeys {
+    boilerplate_share: f64,
+    boilerplate_min_pages: u32,
+    min_images: u32,
+}
+
+impl Group {
+    /// What `image_clusters` depends on.
+    pub fn of_images(&self) -> GroupImageKeys {
+        GroupImageKeys {
+            hash_radius: self.hash_radius,
+            verify_bits: self.verify_bits,
+            verify_colour: self.verify_colour,
+            verify_aspect: self.verify_aspect,
+            min_side: self.min_side,
+            max_aspect: self.max_aspect,
+            min_entropy: self.min_entropy,
+            reject_ad_sizes: self.reject_ad_sizes,
+        }
+    }
+
+    /// What `occurrences` depends on.
+    pub fn of_places(&self) -> GroupPlaceKeys {
+        GroupPlaceKeys {
+            boilerplate_share: self.boilerplate_share,
+            boilerplate_min_pages: self.boilerplate_min_pages,
+            min_images: self.min_images,
+        }
+    }
+}
+
+/// `[pair]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pair {
+    /// Visual similarity of a pair, at least.
+    pub min_visual: f64,
+    /// Visual similarity of a pair, at most.
+    pub max_visual: f64,
+    /// Similarity of a pair's descriptions, at least.
+    pub min_text: f64,
+    /// Similarity of a pair's descriptions, at most.
+    pub max_text: f64,
+    /// Pairs of one group, at most.
+    pub max_pairs: usize,
+    /// Which image of a pair is the query.
+    pub direction: Direction,
+    /// Images that are further apart on their page, counted in images, form no pair.
+    pub window: usize,
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self {
+            min_visual: 0.4,
+            max_visual: 0.98,
+            min_text: 0.1,
+            max_text: 0.98,
+            max_pairs: 3,
+            direction: Direction::Forward,
+            window: 8,
+        }
+    }
+}
+
+/// Which image of a pair is the query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The one that the page shows first.
+    Forward,
+    /// Each once: a pair counts twice.
+    Both,
+}
+
+/// `[export]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Export {
+    /// Share of the domains whose triplets are for validation.
+    pub val_share: f64,
+    /// Share of the domains whose triplets are for the test.
+    pub test_share: f64,
+    /// Bytes of images in one shard, about.
+    pub shard_bytes: u64,
+    /// Triplets of one registrable domain, at most; 0 = no cap.
+    pub max_per_domain: u64,
+    /// Triplets with the same target cluster, at most; 0 = no cap.
+    pub max_per_cluster: u64,
+    /// Hard negatives of a triplet: other images of its page, at most.
+    pub hard_negatives: usize,
+    /// A hard negative is less similar to the target than this, visually.
+    pub hard_negative_max_visual: f64,
+    /// Whether shards hold the images, or only their URLs and hashes.
+    pub images: ExportImages,
+    /// Memory for the images that are gathered at once, in bytes.
+    pub gather_bytes: usize,
+}
+
+impl Default for Export {
+    fn default() -> Self {
+        Self {
+            val_share: 0.01,
+            test_share: 0.01,
+            shard_bytes: 512 << 20,
+            max_per_domain: 0,
+            max_per_cluster: 0,
+            hard_negatives: 0,
+            hard_negative_max_visual: 0.8,
+            images: ExportImages::Bytes,
+            gather_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What an export has of its images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportImages {
+    /// The files.
+    Bytes,
+    /// URLs and hashes: what may be published. `mine rehydrate` fetches the files.
+    None,
+}
+
 impl Config {
     /// Refuses values out of range, with the key and what would be right.
     fn check(&self) -> Result<(), OutOfRange> {
@@ -302,6 +511,11 @@ impl Config {
             ("http.host_concurrency", self.http.host_concurrency),
             ("fetch.max_side", self.fetch.max_side as usize),
             ("crawl.max_pages_per_host", self.crawl.max_pages_per_host),
+            ("group.min_images", self.group.min_images as usize),
+            ("pair.max_pairs", self.pair.max_pairs),
+            ("pair.window", self.pair.window),
+            ("export.gather_bytes", self.export.gather_bytes),
+            ("export.shard_bytes", usize::try_from(self.export.shard_bytes).unwrap_or(1)),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -324,9 +538,20 @@ impl Config {
             let problem = "must be between 1 and 100";
             return Err(OutOfRange { key: "fetch.jpeg_quality", problem });
         }
+        if self.group.hash_radius > 6 {
+            return Err(OutOfRange { key: "group.hash_radius", problem: "must be 6 or less" });
+        }
         let shares = [
             ("run.failure_budget", self.run.failure_budget),
             ("filter.boilerplate_share", self.filter.boilerplate_share),
+            ("group.boilerplate_share", self.group.boilerplate_share),
+            ("group.max_overlap", self.group.max_overlap),
+            ("export.val_share", self.export.val_share),
+            ("export.test_share", self.export.test_share),
+            (
+                "export.val_share + export.test_share",
+                self.export.val_share + self.export.test_share,
+            ),
         ];
         for (key, value) in shares {
             if !(0.0..=1.0).contains(&value) {

@@ -15,9 +15,12 @@ use crate::config::{Config, Layers};
 use crate::http::Client;
 use crate::stages::collect::{self, Seeds};
 use crate::stages::context::{Context, StageError};
-use crate::stages::fetch;
+use crate::stages::{describe, export, fetch, group, instruct, pair};
 use crate::store::{Kept, Lock, LockAttempt, RunDir, StoreError};
-use crate::table::{FETCH_LIST, IMAGE_USES, IMAGES, PAGES};
+use crate::table::{
+    DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
+    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
+};
 use crate::telemetry::{Progress, funnel};
 
 /// What the command line says.
@@ -48,15 +51,38 @@ pub enum RunStage {
     Collect,
     /// `pages` → `images`.
     Fetch,
+    /// `pages` and `images` → `groups`.
+    Group,
+    /// `groups` → `descriptions`.
+    Describe,
+    /// `groups` and `descriptions` → `pairs`.
+    Pair,
+    /// `pairs` and `descriptions` → `instructions`.
+    Instruct,
+    /// All of these → `triplets`.
+    Export,
 }
 
 impl RunStage {
-    const ALL: [Self; 2] = [Self::Collect, Self::Fetch];
+    const ALL: [Self; 7] = [
+        Self::Collect,
+        Self::Fetch,
+        Self::Group,
+        Self::Describe,
+        Self::Pair,
+        Self::Instruct,
+        Self::Export,
+    ];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Collect => collect::STAGE,
             Self::Fetch => fetch::STAGE,
+            Self::Group => group::STAGE,
+            Self::Describe => describe::STAGE,
+            Self::Pair => pair::STAGE,
+            Self::Instruct => instruct::STAGE,
+            Self::Export => export::STAGE,
         }
     }
 
@@ -65,7 +91,43 @@ impl RunStage {
         match self {
             Self::Collect => &[PAGES],
             Self::Fetch => &[IMAGES, FETCH_LIST, IMAGE_USES],
+            Self::Group => &[GROUPS, OCCURRENCES, IMAGE_CLUSTERS],
+            Self::Describe => &[DESCRIPTIONS],
+            Self::Pair => &[PAIRS],
+            Self::Instruct => &[INSTRUCTIONS],
+            Self::Export => &[TEST_POOL, TRIPLETS, TRIPLET_PLAN],
         }
+    }
+
+    /// Runs it over what the stages before it committed.
+    async fn run(self, ctx: &Context, seeds: &Seeds) -> Result<(), StageError> {
+        let table = async |name| ctx.run.manifests(name).await;
+        match self {
+            Self::Collect => collect::run(ctx, seeds).await?,
+            Self::Fetch => fetch::run(ctx, &table(PAGES).await?).await?,
+            Self::Group => {
+                let uses = table(IMAGE_USES).await?;
+                group::run(ctx, &table(PAGES).await?, &uses, &table(IMAGES).await?).await?
+            }
+            Self::Describe => describe::run(ctx, &table(GROUPS).await?).await?,
+            Self::Pair => {
+                pair::run(ctx, &table(GROUPS).await?, &table(DESCRIPTIONS).await?).await?
+            }
+            Self::Instruct => {
+                instruct::run(ctx, &table(PAIRS).await?, &table(DESCRIPTIONS).await?).await?
+            }
+            Self::Export => {
+                let inputs = export::Inputs {
+                    images: table(IMAGES).await?,
+                    groups: table(GROUPS).await?,
+                    descriptions: table(DESCRIPTIONS).await?,
+                    pairs: table(PAIRS).await?,
+                    instructions: table(INSTRUCTIONS).await?,
+                };
+                export::run(ctx, &inputs).await?
+            }
+        };
+        Ok(())
     }
 }
 
@@ -118,7 +180,7 @@ pub async fn run(
 }
 
 fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
-    let Some(text) = given else { return Ok((RunStage::Collect, RunStage::Fetch)) };
+    let Some(text) = given else { return Ok((RunStage::Collect, RunStage::Export)) };
     let (first, last) = text.split_once("..").unwrap_or((text, text));
     let find = |name: &str| RunStage::ALL.into_iter().find(|stage| stage.name() == name);
     match (find(first), find(last)) {
@@ -179,8 +241,7 @@ async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
 }
 
 fn context(config: Config, run: RunDir, stop: CancellationToken) -> Result<Context, RunError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if config.run.cpu_threads == 0 { cores } else { config.run.cpu_threads };
+    let threads = config.run.threads();
     // A second call in one process finds the pool there; it then keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     Ok(Context {
@@ -203,23 +264,12 @@ async fn stages(
     bars: &MultiProgress,
     json: bool,
 ) -> Result<(), StageError> {
-    let of = |stage: RunStage| Context {
-        progress: Progress::begin(stage.name(), bars, json),
-        ..ctx.clone()
-    };
-    let pages = if first == RunStage::Collect {
-        let ctx = of(RunStage::Collect);
-        let pages = collect::run(&ctx, seeds).await;
+    for stage in RunStage::ALL.into_iter().filter(|stage| (first..=last).contains(stage)) {
+        let progress = Progress::begin(stage.name(), bars, json);
+        let ctx = Context { progress, ..ctx.clone() };
+        let outcome = stage.run(&ctx, seeds).await;
         ctx.progress.finish();
-        pages?
-    } else {
-        ctx.run.manifests(PAGES).await?
-    };
-    if last == RunStage::Fetch {
-        let ctx = of(RunStage::Fetch);
-        let images = fetch::run(&ctx, &pages).await;
-        ctx.progress.finish();
-        images?;
+        outcome?;
     }
     Ok(())
 }

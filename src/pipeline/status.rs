@@ -6,7 +6,10 @@ use super::RunError;
 use super::run::RunStage;
 use crate::config::{Config, Layers};
 use crate::store::{Manifest, RunDir, StoreError};
-use crate::table::{FETCH_LIST, IMAGE_USES, IMAGES, PAGES};
+use crate::table::{
+    DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
+    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
+};
 use crate::telemetry::{Step, funnel};
 
 /// One line of the funnel.
@@ -16,11 +19,19 @@ pub(super) struct StepInfo {
 }
 
 /// The tables in the order in which they are made.
-pub(super) const STEPS: [StepInfo; 4] = [
+pub(super) const STEPS: [StepInfo; 12] = [
     StepInfo { stage: RunStage::Collect, table: PAGES },
     StepInfo { stage: RunStage::Fetch, table: IMAGE_USES },
     StepInfo { stage: RunStage::Fetch, table: FETCH_LIST },
     StepInfo { stage: RunStage::Fetch, table: IMAGES },
+    StepInfo { stage: RunStage::Group, table: IMAGE_CLUSTERS },
+    StepInfo { stage: RunStage::Group, table: OCCURRENCES },
+    StepInfo { stage: RunStage::Group, table: GROUPS },
+    StepInfo { stage: RunStage::Describe, table: DESCRIPTIONS },
+    StepInfo { stage: RunStage::Pair, table: PAIRS },
+    StepInfo { stage: RunStage::Instruct, table: INSTRUCTIONS },
+    StepInfo { stage: RunStage::Export, table: TRIPLETS },
+    StepInfo { stage: RunStage::Export, table: TEST_POOL },
 ];
 
 /// Prints the funnel of a run in progress or finished.
@@ -68,8 +79,10 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
         let wip = dir.wip(table).await?;
         let wanted = match table {
             PAGES => rounds(&manifests, config.crawl.partitions) * config.crawl.partitions,
-            IMAGE_USES => pages,
-            _ => config.filter.partitions,
+            FETCH_LIST | IMAGES | IMAGE_CLUSTERS => config.filter.partitions,
+            // As many shards as there is data for.
+            TRIPLETS | TEST_POOL => 0,
+            _ => pages,
         };
         let mut note = match manifests.len() {
             0 if wip.entries == 0 => "not begun".to_owned(),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 /// The sha256 of an image's original bytes, in lower-case hex.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(String);
 
@@ -15,6 +15,18 @@ impl ImageId {
     /// Hashes the bytes as they came off the wire, after content decoding.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// From the 32 bytes of a digest.
+    pub fn of_digest(digest: &[u8; 32]) -> Self {
+        Self(hex::encode(digest))
+    }
+
+    /// The 32 bytes of the digest; none where this is not one.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(&self.0, &mut digest).ok()?;
+        Some(digest)
     }
 
     /// The 64 hex digits.
@@ -46,6 +58,11 @@ pub fn registrable_domain(url: &Url) -> String {
         Some(host) => host.to_string(),
         None => String::new(),
     }
+}
+
+/// The sha256, in lower-case hex, of parts that are told apart by a line break.
+pub fn content_id(parts: &[&str]) -> String {
+    hex::encode(Sha256::digest(parts.join("\n")))
 }
 
 /// The part, of `parts`, that owns a host. The same on every machine and in every version.

@@ -33,6 +33,8 @@ pub struct Image {
     pub stored_width: u32,
     /// Height of the bytes kept.
     pub stored_height: u32,
+    /// Length of the bytes kept.
+    pub stored_bytes: u32,
     /// 64-bit DCT hash of the luma: finds candidates, never decides.
     pub phash: u64,
     /// 256-bit gradient hash: verifies candidates.

@@ -1,11 +1,15 @@
 //! Plain data that crosses a stage boundary, and the ids made from content. No I/O here.
 
+mod group;
 mod id;
 mod image;
 mod page;
 mod reject;
+mod triplet;
 
-pub use id::{ImageId, host_key, partition, registrable_domain};
+pub use group::{GroupImage, ImageCluster, Look, Occurrence};
+pub use id::{ImageId, content_id, host_key, partition, registrable_domain};
 pub use image::{Image, StoredAs};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
+pub use triplet::{Description, ImageBytes, Instruction, Pair, Side, Split, TripletText};

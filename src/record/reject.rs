@@ -102,6 +102,38 @@ reasons! {
         Boilerplate = "boilerplate",
         /// Every page that shows it is left with fewer candidates than a pair needs.
         TooFewCandidates = "too_few_candidates",
+        /// Smaller than `group.min_side` on its shorter side.
+        LowResolution = "low_resolution",
+        /// Longer than `group.max_aspect` times its width, or the other way round.
+        ExtremeAspect = "extreme_aspect",
+        /// Nearly one colour: entropy below `group.min_entropy`.
+        Flat = "flat",
+        /// Exactly of a size that advertisements are sold in.
+        AdSize = "ad_size",
+        /// A near-duplicate of an image that the same page shows before.
+        DuplicateImage = "duplicate_image",
+        /// A language that is not among `filter.languages`.
+        Language = "language",
+        /// The page shows nearly the same images as another, which is kept.
+        OverlappingGroup = "overlapping_group",
+        /// Neither alt text, caption nor heading to describe it by.
+        NoText = "no_text",
+        /// Both images are alike beyond `pair.max_visual` or `pair.max_text`.
+        TooSimilar = "too_similar",
+        /// The images have less in common than `pair.min_visual` and `pair.min_text` ask for.
+        Unrelated = "unrelated",
+        /// The group has `pair.max_pairs` better pairs, or the images are used up.
+        PairLimit = "pair_limit",
+        /// The target's text says nothing that the query's does not.
+        NothingNew = "nothing_new",
+        /// In the val or test split, and one of its clusters is in train.
+        SplitLeak = "split_leak",
+        /// Past `export.max_per_domain`.
+        DomainCap = "domain_cap",
+        /// Past `export.max_per_cluster`.
+        ClusterCap = "cluster_cap",
+        /// Taken back by `mine forget`.
+        Forgotten = "forgotten",
         /// Not an image by content.
         NotImage = "not_image",
         /// An image of a format that is not decoded (AVIF, TIFF, SVG, …).

@@ -73,6 +73,11 @@ impl Context {
         failure.map_or(Ok(values), Err)
     }
 
+    /// Parts of a map stage that are worked on at the same time.
+    pub fn threads(&self) -> usize {
+        self.config.run.threads()
+    }
+
     /// How long an outcome may wait before it is written: what a kill can lose.
     pub fn segment_age(&self) -> Duration {
         Duration::from_secs(self.config.store.segment_seconds)

@@ -3,4 +3,9 @@
 
 pub mod collect;
 pub mod context;
+pub mod describe;
+pub mod export;
 pub mod fetch;
+pub mod group;
+pub mod instruct;
+pub mod pair;

@@ -3,15 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use super::{Store, StoreError};
+
+type Result<T, E = ParquetError> = std::result::Result<T, E>;
 
 /// One object, read by range.
 pub struct ObjectReader {
@@ -49,5 +55,53 @@ impl AsyncFileReader for ObjectReader {
             reader.load_and_finish(self, size).await.map(Arc::new)
         }
         .boxed()
+    }
+}
+
+/// One column of one file, read by row.
+#[derive(Clone)]
+pub struct PageReader {
+    objects: Arc<dyn ObjectStore>,
+    path: String,
+    column: &'static str,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Rows of a batch read at once: they can be whole images.
+const BATCH_ROWS: usize = 64;
+
+impl PageReader {
+    /// Reads the page index, so that later reads touch nothing but the pages they need.
+    pub async fn open(store: &Store, path: &str, column: &'static str) -> Result<Self, StoreError> {
+        let mut reader = ObjectReader::new(store.objects(), path);
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
+        let metadata = metadata.map_err(|error| StoreError::corrupt(path, error))?;
+        Ok(Self { objects: store.objects(), path: path.to_owned(), column, metadata })
+    }
+
+    /// The column's values in `rows`, which are sorted and distinct.
+    pub fn read(
+        &self,
+        rows: &[u32],
+    ) -> Result<impl Stream<Item = Result<RecordBatch, StoreError>> + Unpin + use<>, StoreError>
+    {
+        let path = self.path.clone();
+        let corrupt = move |error: ParquetError| StoreError::corrupt(path.clone(), error);
+        let total = self.metadata.metadata().file_metadata().num_rows();
+        let total = usize::try_from(total).unwrap_or_default();
+        let ranges = rows.iter().map(|&row| row as usize..row as usize + 1);
+        let selection = RowSelection::from_consecutive_ranges(ranges, total);
+        let reader = ObjectReader::new(Arc::clone(&self.objects), &self.path);
+        let builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), [self.column]);
+        let batches = builder
+            .with_projection(mask)
+            .with_row_selection(selection)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(&corrupt)?;
+        Ok(batches.map(move |batch| batch.map_err(&corrupt)))
     }
 }

@@ -1,5 +1,6 @@
 //! Typed rows in Parquet files, streamed both ways in bounded memory.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -27,9 +28,18 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// About how many bytes this row holds in memory: batches and row groups are cut by it.
     fn weight(&self) -> usize;
 
-    /// A column of image bytes, stored as it is.
-    const BYTES_COLUMN: Option<&'static str> = None;
+    /// Columns of image bytes by dotted path: stored as they are, a page for each image, so that
+    /// one can be read without its neighbours.
+    const BYTES_COLUMNS: &'static [&'static str] = &[];
+
+    /// Key-value metadata of files.
+    fn metadata() -> HashMap<String, String> {
+        HashMap::new()
+    }
 }
+
+/// Less than nearly every image: a page ends as soon as it has one.
+const IMAGE_PAGE_BYTES: usize = 4096;
 
 /// How a file is cut and packed.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +64,7 @@ impl Layout {
         self.group_bytes().min(1 << 20)
     }
 
-    fn properties(self, bytes_column: Option<&str>) -> WriterProperties {
+    fn properties(self, bytes_columns: &[&str]) -> WriterProperties {
         let software = concat!("magiclens ", env!("CARGO_PKG_VERSION"));
         let mut builder = WriterProperties::builder()
             .set_created_by(software.into())
@@ -67,9 +77,10 @@ impl Layout {
                 .set_dictionary_enabled(false)
                 .set_statistics_enabled(EnabledStatistics::None);
         }
-        if let Some(name) = bytes_column {
-            let column = ColumnPath::from(name);
+        for name in bytes_columns {
+            let column = ColumnPath::new(name.split('.').map(str::to_owned).collect());
             builder = builder
+                .set_column_data_page_size_limit(column.clone(), IMAGE_PAGE_BYTES)
                 .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_statistics_enabled(column, EnabledStatistics::None);
@@ -94,9 +105,9 @@ impl<R: Row> RowWriter<R> {
     /// Begins a file; nothing is visible at `path` before [`Self::close`].
     pub fn create(store: &Store, path: String, layout: Layout) -> Result<Self, StoreError> {
         let fields = R::fields();
-        let schema = Arc::new(Schema::new(fields.clone()));
+        let schema = Arc::new(Schema::new_with_metadata(fields.clone(), R::metadata()));
         let sink = BufWriter::new(store.objects(), Path::from(path.as_str()));
-        let properties = layout.properties(R::BYTES_COLUMN);
+        let properties = layout.properties(R::BYTES_COLUMNS);
         let writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))
             .map_err(|error| StoreError::corrupt(path.clone(), error))?;
         let store = store.clone();

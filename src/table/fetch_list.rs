@@ -19,6 +19,12 @@ pub struct ImageUse {
     pub host: String,
     /// The part of `fetch_list` and `images` that owns the image's host.
     pub part: u32,
+    /// The part of `pages` that the page is in.
+    pub page_part: u32,
+    /// The page's row in that part.
+    pub page_row: u32,
+    /// Which of the page's images it is.
+    pub position: u32,
 }
 
 impl Row for ImageUse {
@@ -29,6 +35,9 @@ impl Row for ImageUse {
             text("domain"),
             text("host"),
             required("part", DataType::UInt32),
+            required("page_part", DataType::UInt32),
+            required("page_row", DataType::UInt32),
+            required("position", DataType::UInt32),
         ]
     }
 

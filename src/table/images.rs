@@ -22,6 +22,7 @@ impl Row for Image {
             text("stored_as"),
             required("stored_width", DataType::UInt32),
             required("stored_height", DataType::UInt32),
+            required("stored_bytes", DataType::UInt32),
             required("phash", DataType::UInt64),
             required("phash256", DataType::FixedSizeBinary(32)),
             required("colour_layout", DataType::FixedSizeBinary(192)),
@@ -36,5 +37,5 @@ impl Row for Image {
         self.bytes.len() + 1024
     }
 
-    const BYTES_COLUMN: Option<&'static str> = Some("bytes");
+    const BYTES_COLUMNS: &'static [&'static str] = &["bytes"];
 }

@@ -64,7 +64,7 @@ fn image_weight(image: &ImageRef) -> usize {
         + 256
 }
 
-/// The columns of `pages` that the URL-level filters read.
+/// The columns of `pages` that filters and groups read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageImages {
     /// As in [`Page`].
@@ -72,16 +72,33 @@ pub struct PageImages {
     /// As in [`Page`].
     pub domain: String,
     /// As in [`Page`].
+    pub title: String,
+    /// As in [`Page`].
+    pub text: String,
+    /// As in [`Page`].
+    pub license: Option<String>,
+    /// As in [`Page`].
     pub images: Vec<ImageRef>,
+    /// As in [`Page`].
+    pub fetched_at: i64,
 }
 
 impl Row for PageImages {
     fn fields() -> Vec<FieldRef> {
-        vec![text("url"), text("domain"), images()]
+        vec![
+            text("url"),
+            text("domain"),
+            text("title"),
+            text("text"),
+            optional("license", DataType::Utf8),
+            images(),
+            time("fetched_at"),
+        ]
     }
 
     fn weight(&self) -> usize {
-        self.images.iter().map(image_weight).sum::<usize>() + self.url.len() + 64
+        let images = self.images.iter().map(image_weight).sum::<usize>();
+        images + self.url.len() + self.title.len() + self.text.len() + 96
     }
 }
 

@@ -57,6 +57,11 @@ impl Progress {
         self.0.counts.total.fetch_add(records, Relaxed);
     }
 
+    /// So many records are done and passed on.
+    pub fn add_done(&self, records: u64) {
+        self.0.counts.done.fetch_add(records, Relaxed);
+    }
+
     /// One record is done, with the reason if it was not passed on.
     pub fn done(&self, reason: Option<Reason>) {
         let counts = &self.0.counts;

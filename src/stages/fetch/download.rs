@@ -225,6 +225,7 @@ impl Download<'_> {
             stored_as: prepared.stored_as,
             stored_width: prepared.stored_width,
             stored_height: prepared.stored_height,
+            stored_bytes: u32::try_from(prepared.bytes.len()).unwrap_or(u32::MAX),
             phash: prepared.features.phash,
             phash256: prepared.features.phash256,
             colour_layout: prepared.features.colour_layout,

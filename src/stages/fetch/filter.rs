@@ -8,7 +8,7 @@ use super::STAGE;
 use super::blocklist;
 use super::rules::UrlRules;
 use crate::config::Config;
-use crate::record::{Reject, host_key, partition};
+use crate::record::{ImageRef, Reject, host_key, partition};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Table, read_rows};
 use crate::table::{IMAGE_USES, ImageUse, PageImages};
@@ -19,8 +19,7 @@ pub async fn run(ctx: &Context, pages: &[Manifest]) -> Result<Vec<Manifest>, Sta
     let table: Table<ImageUse> = open_table(&ctx.run, IMAGE_USES, STAGE, &fingerprint).await?;
     let rules = Arc::new(UrlRules::load(&ctx.config)?);
     let parts: Vec<_> = pages.iter().map(|page| part(ctx, &table, &rules, page)).collect();
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-    ctx.all(parts, at_once).await
+    ctx.all(parts, ctx.threads()).await
 }
 
 /// What the filters depend on, the content of their lists included.
@@ -48,11 +47,14 @@ async fn part(
     ctx.go_on()?;
     let mut writer: PlainPart<ImageUse> = table.part(pages.part)?;
     let mut input = 0;
+    let mut page_row = 0;
     if let Some(file) = pages.files.get("rows") {
         let mut rows = read_rows::<PageImages>(table.store(), &file.path, 64).await?;
         while let Some(batch) = rows.next().await? {
             let (rules, parts) = (Arc::clone(rules), ctx.config.filter.partitions);
-            let judged = ctx.on_cpu(move || judge(&rules, batch, parts)).await;
+            let place = Place { page_part: pages.part, page_row };
+            page_row += u32::try_from(batch.len()).expect("a batch is small");
+            let judged = ctx.on_cpu(move || judge(&rules, batch, place, parts)).await;
             input += judged.len() as u64;
             for outcome in judged {
                 match outcome {
@@ -65,19 +67,50 @@ async fn part(
     Ok(writer.commit(input).await?)
 }
 
-fn judge(rules: &UrlRules, pages: Vec<PageImages>, parts: u32) -> Vec<Result<ImageUse, Reject>> {
-    let uses = pages.into_iter().flat_map(|page| {
-        page.images.into_iter().map(move |image| (image, page.url.clone(), page.domain.clone()))
-    });
-    uses.map(|(image, page_url, domain)| match rules.objection(&image, &page_url) {
-        Ok(url) => Ok(image_use(&url, page_url, domain, parts)),
-        Err((reason, detail)) => Err(Reject { page_url, ..Reject::new(image.url, reason, detail) }),
-    })
-    .collect()
+/// A row of `pages`.
+#[derive(Clone, Copy)]
+struct Place {
+    page_part: u32,
+    page_row: u32,
 }
 
-fn image_use(url: &Url, page_url: String, domain: String, parts: u32) -> ImageUse {
+/// Judges all images of pages that lie one after the other from `place` on.
+fn judge(
+    rules: &UrlRules,
+    pages: Vec<PageImages>,
+    place: Place,
+    parts: u32,
+) -> Vec<Result<ImageUse, Reject>> {
+    let mut judged = Vec::new();
+    for (page, page_row) in pages.into_iter().zip(place.page_row..) {
+        let unwanted = rules.objection_to_page(&page);
+        for image in &page.images {
+            let objection = match &unwanted {
+                Some(objection) => Err(objection.clone()),
+                None => rules.objection(image, &page.url),
+            };
+            judged.push(match objection {
+                Ok(url) => Ok(image_use(&url, &page, Place { page_row, ..place }, image, parts)),
+                Err((reason, detail)) => Err(Reject {
+                    page_url: page.url.clone(),
+                    ..Reject::new(image.url.as_str(), reason, detail)
+                }),
+            });
+        }
+    }
+    judged
+}
+
+fn image_use(url: &Url, page: &PageImages, at: Place, image: &ImageRef, parts: u32) -> ImageUse {
     let host = host_key(url);
-    let part = partition(&host, parts);
-    ImageUse { image_url: url.to_string(), page_url, domain, host, part }
+    ImageUse {
+        image_url: url.to_string(),
+        page_url: page.url.clone(),
+        domain: page.domain.clone(),
+        part: partition(&host, parts),
+        host,
+        page_part: at.page_part,
+        page_row: at.page_row,
+        position: image.position,
+    }
 }

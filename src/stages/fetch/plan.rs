@@ -11,7 +11,7 @@ use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Manifest, PlainPart, Row, RowStream, Sql, Store, Table};
+use crate::store::{Manifest, Ordered, PlainPart, Row, Sql, Store, Table};
 use crate::table::columns::{required, text};
 use crate::table::{FETCH_LIST, FetchTarget};
 
@@ -30,7 +30,7 @@ pub async fn run(
     }
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
-    let mut fates = Fates::open(ctx.run.store(), &ctx.config.filter, memory, pages, uses).await?;
+    let mut fates = fates(ctx.run.store(), &ctx.config.filter, memory, pages, uses).await?;
     let mut manifests = Vec::new();
     for part in 0..parts {
         manifests.push(write(&table, part, &mut fates).await?);
@@ -41,11 +41,11 @@ pub async fn run(
 async fn write(
     table: &Table<FetchTarget>,
     part: u32,
-    fates: &mut Fates,
+    fates: &mut Ordered<Fate>,
 ) -> Result<Manifest, StageError> {
     let mut writer: PlainPart<FetchTarget> = table.part(part)?;
     let mut input = 0;
-    while let Some(fate) = fates.next_of(part).await? {
+    while let Some(fate) = fates.next_if(|fate| fate.part == part).await? {
         input += 1;
         let Fate { host, image_url, page_url, page_count, fate, .. } = fate;
         let reject = |reason, image_url| Reject {
@@ -137,42 +137,20 @@ impl Row for Fate {
 }
 
 /// The plan's rows in order of parts.
-struct Fates {
-    rows: Option<RowStream<Fate>>,
-    batch: std::vec::IntoIter<Fate>,
-    head: Option<Fate>,
-}
-
-impl Fates {
-    async fn open(
-        store: &Store,
-        filter: &Filter,
-        memory: usize,
-        pages: &[Manifest],
-        uses: &[Manifest],
-    ) -> Result<Self, StageError> {
-        let mut rows = None;
-        if uses.iter().any(|manifest| manifest.rows("rows") > 0) {
-            let session = Sql::new(store, memory)?;
-            session.register("pages", pages, "rows").await?;
-            session.register("uses", uses, "rows").await?;
-            rows = Some(session.query(&sql(filter)).await?);
-        }
-        Ok(Self { rows, batch: Vec::new().into_iter(), head: None })
+async fn fates(
+    store: &Store,
+    filter: &Filter,
+    memory: usize,
+    pages: &[Manifest],
+    uses: &[Manifest],
+) -> Result<Ordered<Fate>, StageError> {
+    if uses.iter().all(|manifest| manifest.rows("rows") == 0) {
+        return Ok(Ordered::empty());
     }
-
-    /// The next row if it belongs to `part`.
-    async fn next_of(&mut self, part: u32) -> Result<Option<Fate>, StageError> {
-        while self.head.is_none() {
-            self.head = self.batch.next();
-            if self.head.is_none() {
-                let Some(rows) = &mut self.rows else { return Ok(None) };
-                let Some(batch) = rows.next().await? else { return Ok(None) };
-                self.batch = batch.into_iter();
-            }
-        }
-        Ok(self.head.take_if(|fate| fate.part == part))
-    }
+    let session = Sql::new(store, memory)?;
+    session.register("pages", pages, "rows").await?;
+    session.register("uses", uses, "rows").await?;
+    Ok(Ordered::new(session.query(&sql(filter)).await?))
 }
 
 #[cfg(test)]
@@ -206,6 +184,9 @@ mod tests {
             host: image_url.split('/').nth(2).unwrap().to_owned(),
             part: u32::from(image_url.contains("cdn")),
             image_url,
+            page_part: 0,
+            page_row: u32::try_from(page).unwrap(),
+            position: 0,
         };
         images.into_iter().map(of).collect()
     }
@@ -274,10 +255,10 @@ mod tests {
         let pages = [page_part.commit(PAGES_IN_TEST).await.unwrap()];
         let uses = [use_part.commit(total).await.unwrap()];
         let filter = Filter::default();
-        let mut fates = Fates::open(run.store(), &filter, MEMORY, &pages, &uses).await.unwrap();
+        let mut fates = super::fates(run.store(), &filter, MEMORY, &pages, &uses).await.unwrap();
         let mut found = Vec::new();
         for part in 0..2 {
-            while let Some(fate) = fates.next_of(part).await.unwrap() {
+            while let Some(fate) = fates.next_if(|fate| fate.part == part).await.unwrap() {
                 found.push((fate.image_url, fate.fate, fate.page_url, fate.page_count));
             }
         }

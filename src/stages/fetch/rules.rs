@@ -9,6 +9,8 @@ use super::blocklist::{self, UrlBlocklist};
 use crate::config::Config;
 use crate::record::{ImageRef, Reason};
 use crate::stages::context::StageError;
+use crate::table::PageImages;
+use crate::text;
 
 const BUILTIN: &str = include_str!("ad_rules.txt");
 
@@ -18,6 +20,7 @@ pub struct UrlRules {
     ads: Engine,
     min_side_hint: u32,
     max_url_length: usize,
+    languages: Vec<String>,
 }
 
 impl UrlRules {
@@ -36,7 +39,19 @@ impl UrlRules {
             ads: Engine::new_with_filter_set(filters),
             min_side_hint: config.filter.min_side_hint,
             max_url_length: config.crawl.max_url_length,
+            languages: config.filter.languages.clone(),
         })
+    }
+
+    /// What turns down all images of a page: its language, where only some are wanted.
+    pub fn objection_to_page(&self, page: &PageImages) -> Option<(Reason, String)> {
+        if self.languages.is_empty() {
+            return None;
+        }
+        let language = text::detect_language(&format!("{} {}", page.title, page.text));
+        let language = language.unwrap_or("unknown");
+        let is_wanted = self.languages.iter().any(|wanted| wanted == language);
+        (!is_wanted).then(|| (Reason::Language, language.to_owned()))
     }
 
     /// The first rule that turns an image down, with what it saw.

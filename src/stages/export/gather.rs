@@ -1,0 +1,103 @@
+//! Images by their place in `images`: ranged reads of single pages, many files at a time.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, BinaryArray};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::compose::Locator;
+use crate::record::ImageBytes;
+use crate::store::{Manifest, PageReader, Store, StoreError};
+
+/// Files that are read at the same time.
+const FILES_AT_ONCE: usize = 8;
+/// Files whose page index is kept.
+const INDEXES: usize = 256;
+
+/// Reads images of committed parts.
+pub struct Gatherer {
+    store: Store,
+    files: HashMap<u32, String>,
+    readers: HashMap<u32, PageReader>,
+}
+
+/// Images by part and row.
+pub type Gathered = HashMap<(u32, u32), Vec<u8>>;
+
+impl Gatherer {
+    /// For images in these parts.
+    pub fn new(store: &Store, images: &[Manifest]) -> Self {
+        let file = |part: &Manifest| Some((part.part, part.files.get("rows")?.path.clone()));
+        let files = images.iter().filter_map(file).collect();
+        Self { store: store.clone(), files, readers: HashMap::new() }
+    }
+
+    /// The bytes of all of them, each once.
+    pub async fn gather(
+        &mut self,
+        wanted: impl IntoIterator<Item = &Locator>,
+    ) -> Result<Gathered, StoreError> {
+        let mut rows: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for locator in wanted {
+            rows.entry(locator.part).or_default().push(locator.row);
+        }
+        for part in rows.keys() {
+            self.open(*part).await?;
+        }
+        let read = |(part, mut rows): (u32, Vec<u32>)| {
+            rows.sort_unstable();
+            rows.dedup();
+            let reader = self.readers[&part].clone();
+            async move { Ok::<_, StoreError>((part, read(reader, rows).await?)) }
+        };
+        let reads: Vec<_> = rows.into_iter().map(read).collect();
+        let parts = stream::iter(reads).buffer_unordered(FILES_AT_ONCE);
+        let parts: Vec<(u32, Vec<(u32, Vec<u8>)>)> = parts.try_collect().await?;
+        let images = parts.into_iter().flat_map(|(part, images)| {
+            images.into_iter().map(move |(row, bytes)| ((part, row), bytes))
+        });
+        Ok(images.collect())
+    }
+
+    async fn open(&mut self, part: u32) -> Result<(), StoreError> {
+        if self.readers.contains_key(&part) {
+            return Ok(());
+        }
+        if self.readers.len() >= INDEXES {
+            self.readers.clear();
+        }
+        let missing = || StoreError::corrupt(format!("images part {part}"), "is not committed");
+        let path = self.files.get(&part).ok_or_else(missing)?;
+        let reader = PageReader::open(&self.store, path, "bytes").await?;
+        self.readers.insert(part, reader);
+        Ok(())
+    }
+}
+
+async fn read(reader: PageReader, rows: Vec<u32>) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    let mut images = Vec::with_capacity(rows.len());
+    let mut batches = reader.read(&rows)?;
+    let mut rows = rows.into_iter();
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        let bytes = batch.column(0).as_any().downcast_ref::<BinaryArray>();
+        let bytes = bytes.ok_or_else(|| StoreError::corrupt("images", "bytes are no bytes"))?;
+        images.extend(
+            rows.by_ref()
+                .take(bytes.len())
+                .zip(bytes.iter().map(|value| value.map(<[u8]>::to_vec).unwrap_or_default())),
+        );
+    }
+    Ok(images)
+}
+
+/// An image under the name that says what it is.
+pub fn named(locator: &Locator, bytes: Option<Vec<u8>>) -> ImageBytes {
+    let extension = match bytes.as_deref() {
+        Some([0x89, b'P', ..]) => "png",
+        Some([b'G', b'I', b'F', ..]) => "gif",
+        Some([b'R', b'I', b'F', b'F', ..]) => "webp",
+        _ => "jpg",
+    };
+    ImageBytes { bytes, path: format!("{}.{extension}", locator.image_id) }
+}

@@ -1,0 +1,49 @@
+//! Stage 7, `export`: triplet shards, the test pool, and the card that describes them.
+//!
+//! [`compose`] puts together everything about a triplet but its images (a map over the parts of
+//! `groups`); [`plan`] decides over splits and caps and puts triplets into shards (a global plan
+//! without bytes); [`shards`] writes them, with the images that [`gather`] reads by their place in
+//! `images`; [`pool`] writes the images to retrieve from; [`card`] and [`sheet`] are for people.
+
+mod card;
+mod compose;
+mod gather;
+mod plan;
+mod pool;
+mod shards;
+mod sheet;
+
+use crate::record::Split;
+use crate::stages::context::{Context, StageError};
+use crate::store::Manifest;
+
+/// The stage's name on the command line.
+pub const STAGE: &str = "export";
+
+/// The committed tables that an export reads, in one order of parts.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// `images`.
+    pub images: Vec<Manifest>,
+    /// `groups`.
+    pub groups: Vec<Manifest>,
+    /// `descriptions`.
+    pub descriptions: Vec<Manifest>,
+    /// `pairs`.
+    pub pairs: Vec<Manifest>,
+    /// `instructions`.
+    pub instructions: Vec<Manifest>,
+}
+
+/// Makes `triplet_plan`, `triplets` and `test_pool`, the dataset card and the contact sheet.
+pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
+    let composed = compose::run(ctx, inputs).await?;
+    let triplets = shards::run(ctx, inputs, &composed).await?;
+    let pool = pool::run(ctx, inputs, &triplets).await?;
+    card::write(ctx, &triplets, &pool).await?;
+    sheet::write(ctx, &triplets).await?;
+    Ok(triplets.into_iter().flat_map(|(_, manifests)| manifests).collect())
+}
+
+/// The committed shards of each split.
+type Shards = Vec<(Split, Vec<Manifest>)>;

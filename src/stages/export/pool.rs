@@ -1,0 +1,187 @@
+//! `test_pool`: the images that the test retrieves from, one of each cluster.
+//!
+//! Every image of a group on a test domain is in it, those of test triplets and those that only make
+//! it harder, unless its cluster is in train.
+
+use arrow::datatypes::{DataType, FieldRef};
+use serde::{Deserialize, Serialize};
+
+use super::compose::{Held, Locator};
+use super::gather::Gatherer;
+use super::shards::image_of;
+use super::{Inputs, STAGE, Shards};
+use crate::config::ExportImages;
+use crate::record::{ImageId, Split};
+use crate::stages::context::{Context, StageError, open_table};
+use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Row, Sql, Table};
+use crate::table::columns::required;
+use crate::table::{PoolImage, TEST_POOL, TRIPLET_PLAN};
+
+/// Writes the pool.
+pub async fn run(
+    ctx: &Context,
+    inputs: &Inputs,
+    triplets: &Shards,
+) -> Result<Vec<Manifest>, StageError> {
+    let composed = ctx.run.manifests(TRIPLET_PLAN).await?;
+    let all: Vec<Manifest> = triplets.iter().flat_map(|(_, shards)| shards.clone()).collect();
+    let fingerprint = Fingerprint::new()
+        .with_section("export", &ctx.config.export, &["gather_bytes"])
+        .with_inputs(&[composed.clone(), all].concat());
+    let table: Table<PoolImage> = open_table(&ctx.run, TEST_POOL, STAGE, &fingerprint).await?;
+    let bytes = held_bytes(ctx, &composed).await?;
+    let parts = u32::try_from(bytes.div_ceil(ctx.config.export.shard_bytes)).unwrap_or(u32::MAX);
+    let committed = table.manifests().await?;
+    if committed.len() == parts as usize {
+        return Ok(committed);
+    }
+    let train: Vec<Manifest> = triplets
+        .iter()
+        .filter(|(split, _)| *split == Split::Train)
+        .flat_map(|(_, shards)| shards.clone())
+        .collect();
+    let mut rows = Ordered::new(query(ctx, &composed, &train, parts).await?);
+    let mut gatherer = Gatherer::new(ctx.run.store(), &inputs.images);
+    let mut manifests = Vec::new();
+    for part in 0..parts {
+        ctx.go_on()?;
+        manifests.push(write(ctx, &table, part, &mut rows, &mut gatherer).await?);
+    }
+    Ok(manifests)
+}
+
+async fn held_bytes(ctx: &Context, composed: &[Manifest]) -> Result<u64, StageError> {
+    if composed.iter().all(|part| part.rows("outbox") == 0) {
+        return Ok(0);
+    }
+    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
+    session.register("held", composed, "outbox").await?;
+    let sum = "SELECT CAST(sum(bytes) AS BIGINT) AS bytes FROM held";
+    let rows = session.query::<Sum>(sum).await?.collect().await?;
+    Ok(rows.first().map_or(0, |sum| sum.bytes.unsigned_abs()).max(1))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sum {
+    bytes: i64,
+}
+
+impl Row for Sum {
+    fn fields() -> Vec<FieldRef> {
+        vec![required("bytes", DataType::Int64)]
+    }
+
+    fn weight(&self) -> usize {
+        8
+    }
+}
+
+/// An image of the pool and the part it belongs to.
+#[derive(Serialize, Deserialize)]
+struct Shelved {
+    shelf: i64,
+    bytes: u64,
+    cluster_id: ImageId,
+    url: String,
+    page_url: String,
+    domain: String,
+    part: u32,
+    row: u32,
+    image_id: ImageId,
+}
+
+impl Row for Shelved {
+    fn fields() -> Vec<FieldRef> {
+        let mut fields = Held::fields();
+        fields.retain(|field| field.name() != "cluster_key");
+        fields.push(required("shelf", DataType::Int64));
+        fields
+    }
+
+    fn weight(&self) -> usize {
+        self.url.len() + self.page_url.len() + 400
+    }
+}
+
+async fn query(
+    ctx: &Context,
+    composed: &[Manifest],
+    train: &[Manifest],
+    parts: u32,
+) -> Result<crate::store::RowStream<Shelved>, StageError> {
+    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
+    session.register("held", composed, "outbox").await?;
+    let known = if train.is_empty() {
+        "SELECT '' AS cluster_id"
+    } else {
+        session.register("train", train, "rows").await?;
+        "SELECT query_cluster_id AS cluster_id FROM train
+         UNION SELECT target_cluster_id AS cluster_id FROM train"
+    };
+    let sql = format!(
+        "WITH known AS ({known}),
+         ranked AS (
+             SELECT *, row_number() OVER (
+                 PARTITION BY cluster_id ORDER BY image_id, page_url, url) AS nth FROM held)
+         SELECT abs(ranked.cluster_key % {parts}) AS shelf, bytes, ranked.cluster_id AS cluster_id,
+             url, page_url, domain, part, \"row\", image_id
+         FROM ranked LEFT JOIN known ON ranked.cluster_id = known.cluster_id
+         WHERE nth = 1 AND known.cluster_id IS NULL
+         ORDER BY shelf, cluster_id"
+    );
+    Ok(session.query(&sql).await?)
+}
+
+async fn write(
+    ctx: &Context,
+    table: &Table<PoolImage>,
+    part: u32,
+    rows: &mut Ordered<Shelved>,
+    gatherer: &mut Gatherer,
+) -> Result<Manifest, StageError> {
+    let mut writer: PlainPart<PoolImage> = table.part(part)?;
+    let (mut input, mut bytes, mut batch) = (0, 0, Vec::new());
+    loop {
+        let row = rows.next_if(|row| row.shelf == i64::from(part)).await?;
+        let is_last = row.is_none();
+        if let Some(row) = row {
+            input += 1;
+            bytes += row.bytes;
+            batch.push(row);
+        }
+        if is_last || bytes >= ctx.config.export.gather_bytes as u64 {
+            put(ctx, &mut writer, std::mem::take(&mut batch), gatherer).await?;
+            bytes = 0;
+        }
+        if is_last {
+            return Ok(writer.commit(input).await?);
+        }
+    }
+}
+
+async fn put(
+    ctx: &Context,
+    writer: &mut PlainPart<PoolImage>,
+    batch: Vec<Shelved>,
+    gatherer: &mut Gatherer,
+) -> Result<(), StageError> {
+    let locate =
+        |row: &Shelved| Locator { part: row.part, row: row.row, image_id: row.image_id.clone() };
+    let locators: Vec<Locator> = batch.iter().map(locate).collect();
+    let images = match ctx.config.export.images {
+        ExportImages::Bytes => Some(gatherer.gather(&locators).await?),
+        ExportImages::None => None,
+    };
+    for (row, locator) in batch.into_iter().zip(&locators) {
+        let image = PoolImage {
+            image: image_of(locator, images.as_ref()),
+            image_id: row.image_id,
+            cluster_id: row.cluster_id,
+            url: row.url,
+            page_url: row.page_url,
+            domain: row.domain,
+        };
+        writer.push(image).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! `image_clusters`: images that are of use, near-duplicates under one cluster.
+//!
+//! A 64-bit hash of the luma finds candidates and decides nothing: a car in another colour is the
+//! best triplet there is. Two images share a cluster when a second hash, the colours of an 8×8 grid
+//! and the aspect ratio agree too, and when one of them is the cluster's canonical image.
+
+use std::io;
+
+use arrow::datatypes::{DataType, FieldRef};
+use serde::{Deserialize, Serialize};
+
+use super::STAGE;
+use super::catalog::{Catalog, Features, Writer};
+use super::leaders::{Clusters, Items, leaders};
+use crate::config::Group;
+use crate::record::{ImageCluster, ImageId, Look, Reason, Reject};
+use crate::stages::context::{Context, StageError, open_table};
+use crate::store::{Fingerprint, Manifest, PlainPart, Row, StoreError, Table, read_rows};
+use crate::table::IMAGE_CLUSTERS;
+use crate::table::columns::{optional, required, text};
+
+/// Canonical images that one image is compared with, at most: many images may share one hash.
+const MAX_CENTRES: usize = 64;
+
+/// Sizes in which advertisements are sold (IAB), less the small squares that thumbnails have too.
+const AD_SIZES: [(u32, u32); 13] = [
+    (728, 90),
+    (970, 90),
+    (970, 250),
+    (468, 60),
+    (234, 60),
+    (300, 250),
+    (336, 280),
+    (300, 600),
+    (160, 600),
+    (120, 600),
+    (320, 50),
+    (300, 50),
+    (320, 100),
+];
+
+/// Clusters the images of all parts.
+pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+    let config = &ctx.config.group;
+    let fingerprint =
+        Fingerprint::new().with_section("group", &config.of_images(), &[]).with_inputs(images);
+    let table = open_table(&ctx.run, IMAGE_CLUSTERS, STAGE, &fingerprint).await?;
+    let committed = table.manifests().await?;
+    if committed.len() == images.len() {
+        return Ok(committed);
+    }
+    ctx.go_on()?;
+    let catalog = read(ctx, images).await?;
+    let rules = config.clone();
+    let clustered = ctx.on_cpu(move || {
+        let clusters = clusters(&catalog, &rules);
+        clusters.map(|clusters| (catalog, clusters))
+    });
+    let (catalog, clusters) = clustered.await.map_err(spill)?;
+    if clusters.capped + clusters.crowded > 0 {
+        let images = clusters.capped + clusters.crowded;
+        tracing::warn!(images, "compared with some of their candidates only");
+    }
+    let mut writer = ClusterWriter { ctx, table, catalog, clusters, next: 0 };
+    let mut manifests = Vec::new();
+    for part in images {
+        manifests.push(writer.part(part).await?);
+    }
+    Ok(manifests)
+}
+
+async fn read(ctx: &Context, images: &[Manifest]) -> Result<Catalog, StageError> {
+    let mut catalog = Writer::create().map_err(spill)?;
+    for part in images {
+        let Some(file) = part.files.get("rows") else { continue };
+        let mut rows = read_rows::<ImageRow>(ctx.run.store(), &file.path, 4096).await?;
+        while let Some(batch) = rows.next().await? {
+            for image in batch.iter().filter(|i| objection(i, &ctx.config.group).is_none()) {
+                catalog.push(image.phash, &image.features()?).map_err(spill)?;
+            }
+        }
+        ctx.go_on()?;
+    }
+    Ok(catalog.finish().map_err(spill)?)
+}
+
+fn spill(error: io::Error) -> StoreError {
+    StoreError::corrupt("features in the temporary folder", error)
+}
+
+fn clusters(catalog: &Catalog, config: &Group) -> io::Result<Clusters> {
+    let items = Items { hashes: catalog.hashes(), order: catalog.order() };
+    let mut asked: Option<(u32, Features)> = None;
+    let is_same = |centre: u32, image: u32| -> io::Result<bool> {
+        // An image is compared with all its candidates in a row.
+        if asked.as_ref().is_none_or(|(last, _)| *last != image) {
+            asked = Some((image, catalog.features(image)?));
+        }
+        let (_, features) = asked.as_ref().expect("set above");
+        Ok(are_near_duplicates(&catalog.features(centre)?, features, config))
+    };
+    leaders(&items, config.hash_radius, is_same, MAX_CENTRES)
+}
+
+/// The rule of precision. The limits were set on recompressed, resized and cropped copies (at most
+/// 12 bits and 11 levels apart) and on pictures of other colours, counts and words (the nearest 18
+/// bits and 39 levels, or 24 bits and 13 levels).
+fn are_near_duplicates(a: &Features, b: &Features, config: &Group) -> bool {
+    let bits: u32 = a.phash256.iter().zip(&b.phash256).map(|(a, b)| (a ^ b).count_ones()).sum();
+    let levels = a.colours.iter().zip(&b.colours).map(|(a, b)| a.abs_diff(*b)).max();
+    let aspect = |f: &Features| f64::from(f.width) / f64::from(f.height.max(1));
+    let ratio = aspect(a) / aspect(b);
+    bits <= config.verify_bits
+        && levels.is_some_and(|levels| levels <= config.verify_colour)
+        && ratio.max(1.0 / ratio) <= config.verify_aspect
+}
+
+/// What makes an image useless wherever it is shown.
+fn objection(image: &ImageRow, config: &Group) -> Option<(Reason, String)> {
+    let (width, height) = (image.width, image.height);
+    let size = || format!("{width} × {height}");
+    let (short, long) = (width.min(height), width.max(height));
+    if config.reject_ad_sizes && AD_SIZES.contains(&(width, height)) {
+        return Some((Reason::AdSize, size()));
+    }
+    if short < config.min_side {
+        return Some((Reason::LowResolution, size()));
+    }
+    if f64::from(long) > config.max_aspect * f64::from(short) {
+        return Some((Reason::ExtremeAspect, size()));
+    }
+    (f64::from(image.entropy) < config.min_entropy)
+        .then(|| (Reason::Flat, format!("{:.2} bits", image.entropy)))
+}
+
+struct ClusterWriter<'a> {
+    ctx: &'a Context,
+    table: Table<ImageCluster>,
+    catalog: Catalog,
+    clusters: Clusters,
+    /// Number of the next image in the catalog: parts are written in the order they were read in.
+    next: u32,
+}
+
+impl ClusterWriter<'_> {
+    async fn part(&mut self, images: &Manifest) -> Result<Manifest, StageError> {
+        self.ctx.go_on()?;
+        let mut writer: PlainPart<ImageCluster> = self.table.part(images.part)?;
+        let mut image_row = 0;
+        if let Some(file) = images.files.get("rows") {
+            let mut rows = read_rows::<ImageRow>(self.table.store(), &file.path, 4096).await?;
+            while let Some(batch) = rows.next().await? {
+                for image in batch {
+                    match objection(&image, &self.ctx.config.group) {
+                        Some((reason, detail)) => {
+                            let page_url = image.page_url;
+                            let reject = Reject::new(image.url, reason, detail);
+                            writer.reject(Reject { page_url, ..reject }).await?;
+                        }
+                        None => {
+                            let locator = (images.part, image_row);
+                            writer.push(self.cluster(image, locator).map_err(spill)?).await?;
+                        }
+                    }
+                    image_row += 1;
+                }
+            }
+        }
+        Ok(writer.commit(u64::from(image_row)).await?)
+    }
+
+    fn cluster(&mut self, image: ImageRow, locator: (u32, u32)) -> io::Result<ImageCluster> {
+        let centre = self.clusters.centre_of[self.catalog.first(self.next) as usize];
+        self.next += 1;
+        let digest = self.catalog.features(centre)?.digest;
+        let cluster_key = i64::from_be_bytes(digest[..8].try_into().expect("eight bytes of 32"));
+        let look = Look {
+            image_id: image.image_id,
+            cluster_id: ImageId::of_digest(&digest),
+            cluster_key,
+            image_part: locator.0,
+            image_row: locator.1,
+            stored_bytes: image.stored_bytes,
+            width: image.width,
+            height: image.height,
+            phash: image.phash,
+            phash256: image.phash256,
+            colour_layout: image.colour_layout,
+            rights: image.rights,
+        };
+        Ok(ImageCluster { url: image.url, cluster_key, look })
+    }
+}
+
+/// The columns of `images` that are read here: all but the bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct ImageRow {
+    image_id: ImageId,
+    url: String,
+    page_url: String,
+    width: u32,
+    height: u32,
+    stored_bytes: u32,
+    phash: u64,
+    #[serde(with = "serde_bytes")]
+    phash256: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    colour_layout: Vec<u8>,
+    entropy: f32,
+    rights: Option<String>,
+}
+
+impl ImageRow {
+    fn features(&self) -> Result<Features, StoreError> {
+        let broken = || StoreError::corrupt(self.url.as_str(), "features of the wrong length");
+        Ok(Features {
+            digest: self.image_id.digest().ok_or_else(broken)?,
+            phash256: self.phash256.as_slice().try_into().map_err(|_| broken())?,
+            colours: self.colour_layout.as_slice().try_into().map_err(|_| broken())?,
+            width: self.width,
+            height: self.height,
+        })
+    }
+}
+
+impl Row for ImageRow {
+    fn fields() -> Vec<FieldRef> {
+        vec![
+            text("image_id"),
+            text("url"),
+            text("page_url"),
+            required("width", DataType::UInt32),
+            required("height", DataType::UInt32),
+            required("stored_bytes", DataType::UInt32),
+            required("phash", DataType::UInt64),
+            required("phash256", DataType::FixedSizeBinary(32)),
+            required("colour_layout", DataType::FixedSizeBinary(192)),
+            required("entropy", DataType::Float32),
+            optional("rights", DataType::Utf8),
+        ]
+    }
+
+    fn weight(&self) -> usize {
+        self.url.len() + self.page_url.len() + 600
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(width: u32, height: u32, entropy: f32) -> Option<Reason> {
+        let image = ImageRow { width, height, entropy, ..ImageRow::default() };
+        objection(&image, &Group::default()).map(|(reason, _)| reason)
+    }
+
+    #[test]
+    fn useless_images_are_told_by_size_and_content() {
+        assert_eq!(judged(640, 480, 5.0), None);
+        assert_eq!(judged(300, 250, 5.0), Some(Reason::AdSize));
+        assert_eq!(judged(640, 100, 5.0), Some(Reason::LowResolution));
+        assert_eq!(judged(1300, 200, 5.0), Some(Reason::ExtremeAspect));
+        assert_eq!(judged(200, 1300, 5.0), Some(Reason::ExtremeAspect));
+        assert_eq!(judged(640, 480, 0.1), Some(Reason::Flat));
+    }
+
+    #[test]
+    fn each_part_of_the_precision_rule_can_say_no() {
+        let features = Features {
+            digest: [0; 32],
+            phash256: [0; 32],
+            colours: [100; 192],
+            width: 640,
+            height: 480,
+        };
+        let config = Group::default();
+        let same = |change: fn(&mut Features)| {
+            let mut other = features.clone();
+            change(&mut other);
+            are_near_duplicates(&features, &other, &config)
+        };
+        assert!(same(|_| ()));
+        assert!(same(|other| (other.width, other.height) = (320, 240)));
+        assert!(!same(|other| other.phash256 = [1; 32]));
+        assert!(!same(|other| other.colours[77] = 140));
+        assert!(!same(|other| other.height = 640));
+    }
+}

@@ -1,0 +1,290 @@
+//! `occurrences`: which images a page shows that count, a part for each part of `pages`.
+//!
+//! A global plan over URLs, ids and features; no text and no bytes. An image of a cluster on too
+//! large a share of its site's pages is boilerplate there, also when every page has a copy of its
+//! own; of near-duplicates on one page the first stays; a page left with too few images gives no
+//! group.
+
+use arrow::datatypes::{DataType, FieldRef};
+use serde::{Deserialize, Serialize};
+
+use super::STAGE;
+use crate::config::Group;
+use crate::record::{Look, Occurrence, Reason, Reject};
+use crate::stages::context::{Context, StageError, open_table};
+use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Row, Sql, Store, Table};
+use crate::table::OCCURRENCES;
+use crate::table::columns::{required, text};
+
+/// Plans over all parts of `pages`, `image_uses` and `image_clusters`.
+pub async fn run(
+    ctx: &Context,
+    pages: &[Manifest],
+    uses: &[Manifest],
+    clusters: &[Manifest],
+) -> Result<Vec<Manifest>, StageError> {
+    let config = &ctx.config.group;
+    let fingerprint = Fingerprint::new()
+        .with_section("group", &config.of_places(), &[])
+        .with_inputs(&[uses, clusters].concat());
+    let table: Table<Occurrence> = open_table(&ctx.run, OCCURRENCES, STAGE, &fingerprint).await?;
+    let committed = table.manifests().await?;
+    if committed.len() == pages.len() {
+        return Ok(committed);
+    }
+    ctx.go_on()?;
+    let memory = ctx.config.store.plan_memory_bytes;
+    let mut places = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;
+    let mut manifests = Vec::new();
+    for part in pages {
+        ctx.go_on()?;
+        manifests.push(write(&table, part.part, &mut places).await?);
+    }
+    Ok(manifests)
+}
+
+async fn write(
+    table: &Table<Occurrence>,
+    part: u32,
+    places: &mut Ordered<Place>,
+) -> Result<Manifest, StageError> {
+    let mut writer: PlainPart<Occurrence> = table.part(part)?;
+    let mut input = 0;
+    while let Some(place) = places.next_if(|place| place.page_part == part).await? {
+        input += 1;
+        let Place { page_row, position, page_url, image_url, look, fate, .. } = place;
+        let reason = match fate {
+            KEPT => {
+                writer.push(Occurrence { page_row, position, image_url, look }).await?;
+                continue;
+            }
+            BOILERPLATE => Reason::Boilerplate,
+            COPY => Reason::DuplicateImage,
+            _ => Reason::TooFewCandidates,
+        };
+        writer.reject(Reject { page_url, ..Reject::new(image_url, reason, "") }).await?;
+    }
+    Ok(writer.commit(input).await?)
+}
+
+const KEPT: i64 = 0;
+const BOILERPLATE: i64 = 1;
+const COPY: i64 = 2;
+const BARREN: i64 = 3;
+
+fn sql(config: &Group) -> String {
+    format!(
+        "WITH
+         joined AS (
+             SELECT uses.page_part, uses.page_row, uses.position, uses.domain, uses.page_url,
+                 uses.image_url, clusters.cluster_key, clusters.look
+             FROM uses JOIN clusters ON uses.image_url = clusters.url),
+         sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
+         spread AS (
+             SELECT domain, cluster_key, count(*) AS shown
+             FROM (SELECT DISTINCT uses.domain, clusters.cluster_key, uses.page_part, uses.page_row
+                   FROM uses JOIN (SELECT url, cluster_key FROM clusters) AS clusters
+                   ON uses.image_url = clusters.url)
+             GROUP BY domain, cluster_key),
+         boilerplate AS (
+             SELECT spread.domain, spread.cluster_key
+             FROM spread JOIN sites ON spread.domain = sites.domain
+             WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages),
+         judged AS (
+             SELECT joined.*, boilerplate.cluster_key IS NOT NULL AS common
+             FROM joined LEFT JOIN boilerplate
+             ON joined.domain = boilerplate.domain AND joined.cluster_key = boilerplate.cluster_key),
+         ranked AS (
+             SELECT *, row_number() OVER (
+                 PARTITION BY page_part, page_row, cluster_key ORDER BY position) AS copy
+             FROM judged),
+         counted AS (
+             SELECT *, sum(CASE WHEN common OR copy > 1 THEN 0 ELSE 1 END)
+                 OVER (PARTITION BY page_part, page_row) AS candidates
+             FROM ranked)
+         SELECT page_part, page_row, position, page_url, image_url, look,
+             CASE WHEN common THEN {BOILERPLATE}
+                  WHEN copy > 1 THEN {COPY}
+                  WHEN candidates < {min_images} THEN {BARREN}
+                  ELSE {KEPT} END AS fate
+         FROM counted ORDER BY page_part, page_row, position",
+        min_pages = config.boilerplate_min_pages,
+        share = config.boilerplate_share,
+        min_images = config.min_images,
+    )
+}
+
+/// A use of an image with what becomes of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    page_part: u32,
+    page_row: u32,
+    position: u32,
+    page_url: String,
+    image_url: String,
+    look: Look,
+    fate: i64,
+}
+
+impl Row for Place {
+    fn fields() -> Vec<FieldRef> {
+        let mut fields = vec![required("page_part", DataType::UInt32), text("page_url")];
+        fields.extend(Occurrence::fields());
+        fields.push(required("fate", DataType::Int64));
+        fields
+    }
+
+    fn weight(&self) -> usize {
+        self.image_url.len() + self.page_url.len() + 700
+    }
+}
+
+async fn plan(
+    store: &Store,
+    config: &Group,
+    memory: usize,
+    pages: &[Manifest],
+    uses: &[Manifest],
+    clusters: &[Manifest],
+) -> Result<Ordered<Place>, StageError> {
+    let has_rows = |parts: &[Manifest]| parts.iter().any(|part| part.rows("rows") > 0);
+    if !has_rows(uses) || !has_rows(clusters) {
+        return Ok(Ordered::empty());
+    }
+    let session = Sql::new(store, memory)?;
+    session.register("pages", pages, "rows").await?;
+    session.register("uses", uses, "rows").await?;
+    session.register("clusters", clusters, "rows").await?;
+    Ok(Ordered::new(session.query(&sql(config)).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::record::{ImageCluster, Page};
+    use crate::store::RunDir;
+    use crate::table::{IMAGE_CLUSTERS, IMAGE_USES, ImageUse, PAGES};
+
+    const PAGES_IN_TEST: u32 = 20_000;
+    const MEMORY: usize = 24 << 20;
+
+    fn mix(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) >> 7
+    }
+
+    fn domain(page: u32) -> String {
+        format!("site-{}.example", f64::from(page).sqrt() as u64 / 7)
+    }
+
+    /// Images of a page: a logo under a URL of the page's own, stock pictures, its own.
+    fn images(page: u32) -> Vec<(String, i64)> {
+        let own = u64::from(page);
+        (0..mix(own) % 7)
+            .map(|i| {
+                let url = format!("http://{}/{page}-{i}.jpg", domain(page));
+                let cluster = match mix(own ^ (i << 32)) % 6 {
+                    0 => mix(own.isqrt() / 7) as i64,
+                    1 => 1_000 + (mix(own + i) % 300) as i64,
+                    2 => 2_000_000 + i64::from(page) * 10,
+                    _ => 2_000_000 + i64::from(page) * 10 + i as i64,
+                };
+                (url, cluster)
+            })
+            .collect()
+    }
+
+    /// The same rules in plain code.
+    fn expected(config: &Group) -> Vec<(u32, u32, i64)> {
+        let mut sites: BTreeMap<String, f64> = BTreeMap::new();
+        let mut shown: BTreeMap<(String, i64), f64> = BTreeMap::new();
+        for page in 0..PAGES_IN_TEST {
+            *sites.entry(domain(page)).or_default() += 1.0;
+            let mut clusters: Vec<i64> = images(page).into_iter().map(|(_, c)| c).collect();
+            clusters.sort_unstable();
+            clusters.dedup();
+            for cluster in clusters {
+                *shown.entry((domain(page), cluster)).or_default() += 1.0;
+            }
+        }
+        let mut fates = Vec::new();
+        for page in 0..PAGES_IN_TEST {
+            let images = images(page);
+            let pages = sites[&domain(page)];
+            let fate = |i: usize| {
+                let cluster = images[i].1;
+                if pages >= f64::from(config.boilerplate_min_pages)
+                    && shown[&(domain(page), cluster)] > config.boilerplate_share * pages
+                {
+                    BOILERPLATE
+                } else if images[..i].iter().any(|(_, other)| *other == cluster) {
+                    COPY
+                } else {
+                    KEPT
+                }
+            };
+            let kept = (0..images.len()).filter(|&i| fate(i) == KEPT).count();
+            let barren = kept < config.min_images as usize;
+            for i in 0..images.len() {
+                let fate = if barren && fate(i) == KEPT { BARREN } else { fate(i) };
+                fates.push((page, u32::try_from(i).unwrap(), fate));
+            }
+        }
+        fates
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_plan_spills_and_agrees_with_plain_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let nothing = Fingerprint::new();
+        let pages: Table<Page> = open_table(&run, PAGES, STAGE, &nothing).await.unwrap();
+        let uses: Table<ImageUse> = open_table(&run, IMAGE_USES, STAGE, &nothing).await.unwrap();
+        let clusters: Table<ImageCluster> =
+            open_table(&run, IMAGE_CLUSTERS, STAGE, &nothing).await.unwrap();
+        let mut page_part: PlainPart<Page> = pages.part(0).unwrap();
+        let mut use_part: PlainPart<ImageUse> = uses.part(0).unwrap();
+        let mut cluster_part: PlainPart<ImageCluster> = clusters.part(0).unwrap();
+        let mut total = 0;
+        for page in 0..PAGES_IN_TEST {
+            let url = format!("http://{}/{page}", domain(page));
+            let row = Page { url: url.clone(), domain: domain(page), ..Page::default() };
+            page_part.push(row).await.unwrap();
+            for (position, (image_url, cluster)) in (0..).zip(images(page)) {
+                total += 1;
+                let look =
+                    Look { phash256: vec![0; 32], colour_layout: vec![0; 192], ..Look::default() };
+                let row = ImageCluster { url: image_url.clone(), cluster_key: cluster, look };
+                cluster_part.push(row).await.unwrap();
+                let row = ImageUse {
+                    image_url,
+                    page_url: url.clone(),
+                    domain: domain(page),
+                    host: String::new(),
+                    part: 0,
+                    page_part: 0,
+                    page_row: page,
+                    position,
+                };
+                use_part.push(row).await.unwrap();
+            }
+        }
+        let pages = [page_part.commit(u64::from(PAGES_IN_TEST)).await.unwrap()];
+        let uses = [use_part.commit(total).await.unwrap()];
+        let clusters = [cluster_part.commit(total).await.unwrap()];
+        let config = Group::default();
+        let mut places =
+            plan(run.store(), &config, MEMORY, &pages, &uses, &clusters).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(place) = places.next_if(|_| true).await.unwrap() {
+            found.push((place.page_row, place.position, place.fate));
+        }
+        let expected = expected(&config);
+        for fate in [KEPT, BOILERPLATE, COPY, BARREN] {
+            assert!(expected.iter().filter(|row| row.2 == fate).count() > 20, "fate {fate}");
+        }
+        let differs = found.iter().zip(&expected).find(|(a, b)| a != b);
+        assert_eq!((found.len(), differs), (expected.len(), None));
+    }
+}

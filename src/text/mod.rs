@@ -1,0 +1,9 @@
+//! What pages say, as text: words, language, and what must not be passed on.
+
+mod language;
+mod mask;
+mod words;
+
+pub use language::detect as detect_language;
+pub use mask::mask;
+pub use words::{content_words, fold, is_stopword, pieces, words};
