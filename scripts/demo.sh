@@ -80,6 +80,7 @@ show() {
   echo "$1: the first rows"
   "$rows" "$out/$1" --limit 3 "${@:2}" || say "$out/$1 cannot be shown"
 }
-show pages url title depth
-show images url width height format stored_as page_url
+show images url width height page_url
+show triplets query_url instruction target_url relation
 say "the tables are in $out, as Parquet; the server's log is $log"
+say "to look at the triplets, open $out/triplets/contact_sheet.html"

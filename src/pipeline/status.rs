@@ -85,7 +85,7 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
             _ => pages,
         };
         let mut note = match manifests.len() {
-            0 if wip.entries == 0 => "not begun".to_owned(),
+            0 if wip.entries == 0 && !dir.is_begun(table).await? => "not begun".to_owned(),
             n if n < wanted as usize => format!("{n} of {wanted} parts"),
             _ => String::new(),
         };

@@ -57,6 +57,11 @@ impl RunDir {
         Ok(sum(&self.manifests(table).await?))
     }
 
+    /// Whether anybody has opened a table for work.
+    pub async fn is_begun(&self, table: &str) -> Result<bool, StoreError> {
+        Ok(self.store.read(&format!("{table}/stage.json")).await?.is_some())
+    }
+
     /// Work in progress on a table's open parts.
     pub async fn wip(&self, table: &str) -> Result<WipSummary, StoreError> {
         WipSummary::of(&self.store, table).await

@@ -113,7 +113,9 @@ impl Triplet {
 }
 
 fn image_type() -> DataType {
-    DataType::Struct(vec![optional("bytes", DataType::Binary), text("path")].into())
+    // All of it nullable, as in the schema that `datasets` compares it with.
+    let fields = vec![optional("bytes", DataType::Binary), optional("path", DataType::Utf8)];
+    DataType::Struct(fields.into())
 }
 
 fn image_weight(image: &ImageBytes) -> usize {
@@ -148,8 +150,8 @@ impl Row for Triplet {
             text("triplet_id"),
             text("pair_id"),
             required("instruction_index", DataType::UInt32),
-            required("query_image", image_type()),
-            required("target_image", image_type()),
+            optional("query_image", image_type()),
+            optional("target_image", image_type()),
             text("instruction"),
             text("relation"),
             text("query_image_id"),
@@ -183,7 +185,7 @@ impl Row for Triplet {
             text("generator"),
             text("prompt_hash"),
             time("fetched_at"),
-            optional("hard_negatives", DataType::List(required("item", image_type()))),
+            optional("hard_negatives", DataType::List(optional("item", image_type()))),
         ]
     }
 
@@ -220,7 +222,7 @@ pub struct PoolImage {
 impl Row for PoolImage {
     fn fields() -> Vec<FieldRef> {
         vec![
-            required("image", image_type()),
+            optional("image", image_type()),
             text("image_id"),
             text("cluster_id"),
             text("url"),

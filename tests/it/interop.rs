@@ -1,4 +1,4 @@
-//! Other tools open the tables: pyarrow, DuckDB and Pillow.
+//! Other tools open the tables: pyarrow, DuckDB, polars, Pillow and the Hugging Face `datasets`.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use magiclens_demo::Options;
 use crate::support::{Mined, python, run};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pyarrow_duckdb_and_pillow_open_both_tables() {
+async fn other_tools_open_tables_and_shards() {
     let Some(python) = python() else { return };
     let mined = Mined::serve(&Options { hostile: false, ..Options::default() }).await;
     mined.run("run").await;
@@ -15,7 +15,11 @@ async fn pyarrow_duckdb_and_pillow_open_both_tables() {
     let mut command = Command::new(python);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py");
     command.arg(script).arg(mined.folder.path().join("run"));
-    command.arg(tables.pages.len().to_string()).arg(tables.images.len().to_string());
+    for rows in [tables.pages.len(), tables.images.len(), tables.triplets.len()] {
+        command.arg(rows.to_string());
+    }
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/triplet.json");
+    std::fs::copy(schema, mined.folder.path().join("triplet.json")).unwrap();
     let output = run(command).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

@@ -43,7 +43,7 @@ async fn killed_and_resumed_runs_leave_the_same_rows() {
 
 /// Segments that a finished run should not have any more.
 fn leftovers(run: &std::path::Path) -> Vec<String> {
-    let tables = ["pages", "images"].map(|table| run.join(table).join("wip"));
+    let tables = ["pages", "images", "triplets"].map(|table| run.join(table).join("wip"));
     let parts = tables.iter().flat_map(|wip| std::fs::read_dir(wip).into_iter().flatten());
     let files = parts.flat_map(|part| std::fs::read_dir(part.unwrap().path()).unwrap());
     files.map(|file| file.unwrap().path().display().to_string()).collect()
@@ -75,7 +75,9 @@ async fn two_processes_on_one_run_directory_do_no_harm() {
     let (first, second) = (mined.start("both"), mined.start("both"));
     assert!(wait(first).await.success());
     assert!(wait(second).await.success());
-    assert_eq!(mined.world.log().len(), alone, "the second process asked for something again");
+    let again = mined.world.log().len();
+    let urls: Vec<_> = mined.world.log().iter().map(|a| format!("{}{}", a.host, a.path)).collect();
+    assert_eq!(again, alone, "the second process asked for something again: {urls:?}");
     assert_eq!(mined.tables("alone").await.difference(&mined.tables("both").await), None);
 }
 

@@ -6,6 +6,7 @@
 mod command;
 mod config;
 mod gimp;
+mod groups;
 mod interop;
 mod kill;
 mod layering;
@@ -13,5 +14,6 @@ mod no_unsafe;
 mod politeness;
 mod schemas;
 mod source;
+mod splits;
 mod support;
 mod truth;

@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 use magiclens::record::{Image, Page};
 use magiclens::store::Row;
+use magiclens::table::Triplet;
 use serde_json::Value;
 
 fn schema(name: &str) -> Value {
@@ -35,4 +36,9 @@ fn pages_and_images_are_described_column_by_column() {
     let DataType::List(item) = images.data_type() else { panic!("images is no list") };
     let DataType::Struct(fields) = item.data_type() else { panic!("an image is no struct") };
     assert_eq!(described(&pages["images[]"]), names(fields));
+}
+
+#[test]
+fn triplets_are_described_column_by_column() {
+    assert_eq!(described(&schema("triplet")["columns"]), names(&Triplet::fields()));
 }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use magiclens::record::{Image, Page, Reject};
+use magiclens::record::{Description, GroupImage, Image, Instruction, Page, Pair, Reject};
 use magiclens::store::{Row, RunDir, read_rows};
+use magiclens::table::{PoolImage, Triplet};
 use magiclens_demo::{Options, Running, World};
 use tempfile::TempDir;
 
@@ -98,6 +99,21 @@ pub async fn wait(mut child: Child) -> std::process::ExitStatus {
     tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap()
 }
 
+/// Tables that reject.
+const TABLES: [&str; 11] = [
+    "pages",
+    "image_uses",
+    "fetch_list",
+    "images",
+    "image_clusters",
+    "occurrences",
+    "groups",
+    "descriptions",
+    "pairs",
+    "instructions",
+    "triplets",
+];
+
 /// The rows of a run directory in their order, times set to 0.
 #[derive(Debug, PartialEq)]
 pub struct Tables {
@@ -107,6 +123,16 @@ pub struct Tables {
     pub images: Vec<Image>,
     /// `rejects/*`, by table.
     pub rejects: Vec<(&'static str, Vec<Reject>)>,
+    /// `groups`.
+    pub groups: Vec<GroupImage>,
+    /// `pairs`.
+    pub pairs: Vec<Pair>,
+    /// `triplets`.
+    pub triplets: Vec<Triplet>,
+    /// `test_pool`.
+    pub test_pool: Vec<PoolImage>,
+    /// `descriptions` and `instructions`, as text.
+    pub texts: Vec<String>,
 }
 
 impl Tables {
@@ -118,10 +144,20 @@ impl Tables {
         let mut images: Vec<Image> = rows(&run, "images", "rows").await;
         images.iter_mut().for_each(|image| image.fetched_at = 0);
         let mut rejects = Vec::new();
-        for table in ["pages", "image_uses", "fetch_list", "images"] {
+        for table in TABLES {
             rejects.push((table, rows(&run, table, "rejects").await));
         }
-        Self { pages, images, rejects }
+        let mut groups: Vec<GroupImage> = rows(&run, "groups", "rows").await;
+        groups.iter_mut().for_each(|image| image.fetched_at = 0);
+        let mut triplets: Vec<Triplet> = rows(&run, "triplets", "rows").await;
+        triplets.iter_mut().for_each(|triplet| triplet.fetched_at = 0);
+        let descriptions: Vec<Description> = rows(&run, "descriptions", "rows").await;
+        let instructions: Vec<Instruction> = rows(&run, "instructions", "rows").await;
+        let mut texts: Vec<String> = descriptions.iter().map(|row| format!("{row:?}")).collect();
+        texts.extend(instructions.iter().map(|row| format!("{row:?}")));
+        let pairs = rows(&run, "pairs", "rows").await;
+        let test_pool = rows(&run, "test_pool", "rows").await;
+        Self { pages, images, rejects, groups, pairs, triplets, test_pool, texts }
     }
 
     /// The rejects of one table.
@@ -136,6 +172,11 @@ impl Tables {
             let mut lists = vec![
                 tables.pages.iter().map(|row| format!("page {row:?}")).collect::<Vec<_>>(),
                 tables.images.iter().map(|row| format!("image {} {row:?}", row.url)).collect(),
+                tables.groups.iter().map(|row| format!("group {row:?}")).collect(),
+                tables.pairs.iter().map(|row| format!("pair {row:?}")).collect(),
+                tables.triplets.iter().map(|row| format!("triplet {row:?}")).collect(),
+                tables.test_pool.iter().map(|row| format!("pool {row:?}")).collect(),
+                tables.texts.clone(),
             ];
             for (table, rejects) in &tables.rejects {
                 lists.push(rejects.iter().map(|row| format!("{table} {row:?}")).collect());
