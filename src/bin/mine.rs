@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use magiclens::config::{Layers, Scope};
 use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage};
+use magiclens::record::Tombstones;
 use magiclens::telemetry::{self, LogFormat};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ Examples:
   mine --seed-urls seeds.txt --scope domain --max-depth 3 --out runs/second --config my.toml
   mine --out runs/first                 go on, or see that nothing is left to do
   mine status runs/first                the funnel so far, with reasons
+  mine forget runs/first --domain example.org
+                                        take a site back; then run again
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
@@ -47,6 +50,38 @@ enum Verb {
     Status {
         /// The run directory.
         out: String,
+    },
+    /// Take pages, domains or images back: leave them out of everything made from now on.
+    Forget {
+        /// The run directory.
+        out: String,
+        /// URL of a page or an image. Repeatable, as the others are.
+        #[arg(long)]
+        url: Vec<String>,
+        /// A host, with all hosts below it.
+        #[arg(long)]
+        domain: Vec<String>,
+        /// sha256 of an image's original bytes, hex (image_id).
+        #[arg(long)]
+        sha256: Vec<String>,
+        /// An image with all its near-duplicates (cluster_id).
+        #[arg(long)]
+        cluster: Vec<String>,
+    },
+    /// Remove what pages and images still hold of what was forgotten.
+    Compact {
+        /// The run directory.
+        out: String,
+    },
+    /// Fetch the images of a dataset that was exported without them; report what is lost.
+    Rehydrate {
+        /// Folder of shards.
+        dir: String,
+        /// Where the full shards go.
+        #[arg(long)]
+        out: String,
+        #[command(flatten)]
+        layers: ConfigArgs,
     },
     /// Print the configuration in force.
     Config {
@@ -101,6 +136,17 @@ struct RunArgs {
     log: LogFormat,
 }
 
+impl ConfigArgs {
+    fn layers(self) -> Layers {
+        Layers {
+            found: Some("pipeline.toml".into()),
+            run_dir: None,
+            file: self.config,
+            flags: self.set,
+        }
+    }
+}
+
 impl RunArgs {
     fn options(self) -> Options {
         let mut set = Vec::new();
@@ -138,20 +184,9 @@ async fn execute(cli: Cli) -> Result<Outcome, RunError> {
     let run = match cli.verb {
         None => cli.run,
         Some(Verb::Run(run)) => run,
-        Some(Verb::Status { out }) => {
+        Some(verb) => {
             telemetry::init(LogFormat::Text);
-            pipeline::status(&out).await?;
-            return Ok(Outcome::Done);
-        }
-        Some(Verb::Config { out, layers }) => {
-            telemetry::init(LogFormat::Text);
-            let layers = Layers {
-                found: Some("pipeline.toml".into()),
-                run_dir: None,
-                file: layers.config,
-                flags: layers.set,
-            };
-            pipeline::print_config(out.as_deref(), &layers).await?;
+            other(verb).await?;
             return Ok(Outcome::Done);
         }
     };
@@ -159,6 +194,28 @@ async fn execute(cli: Cli) -> Result<Outcome, RunError> {
     let stop = CancellationToken::new();
     tokio::spawn(watch_ctrl_c(stop.clone()));
     pipeline::run(&run.options(), &bars, stop).await
+}
+
+async fn other(verb: Verb) -> Result<(), RunError> {
+    match verb {
+        Verb::Run(_) => unreachable!("runs are handled by the caller"),
+        Verb::Status { out } => pipeline::status(&out).await,
+        Verb::Forget { out, url, domain, sha256, cluster } => {
+            let set = |values: Vec<String>| values.into_iter().collect();
+            let (urls, domains) = (set(url), set(domain));
+            let what = Tombstones { urls, domains, sha256: set(sha256), clusters: set(cluster) };
+            pipeline::forget(&out, what).await
+        }
+        Verb::Compact { out } => pipeline::compact(&out).await,
+        Verb::Rehydrate { dir, out, layers } => {
+            let stop = CancellationToken::new();
+            tokio::spawn(watch_ctrl_c(stop.clone()));
+            pipeline::rehydrate(&dir, &out, &layers.layers(), stop).await
+        }
+        Verb::Config { out, layers } => {
+            pipeline::print_config(out.as_deref(), &layers.layers()).await
+        }
+    }
 }
 
 /// The first Ctrl-C drains, the second quits.

@@ -41,6 +41,12 @@ pub enum RunError {
     /// Nothing was mined there.
     #[error("{}: no run directory (there is no run.json)", .0.display())]
     NoRun(PathBuf),
+    /// `mine forget` without anything to forget.
+    #[error("nothing to forget: give --url, --domain, --sha256 or --cluster")]
+    ForgetNothing,
+    /// No dataset lies there.
+    #[error("{}: no such folder; give the folder of shards", .0.display())]
+    NoDataset(PathBuf),
     /// A stage ended early.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -60,6 +66,8 @@ impl RunError {
             | Self::Client(_)
             | Self::Stages(_)
             | Self::NoRun(_)
+            | Self::NoDataset(_)
+            | Self::ForgetNothing
             | Self::Stage(StageError::Mismatch { .. } | StageError::ConfigFile { .. }) => 3,
             Self::Stage(_) | Self::Store(_) => 1,
         }

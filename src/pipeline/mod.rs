@@ -1,11 +1,15 @@
 //! Wiring: configuration, seeds, stages in order, status.
 
 mod error;
+mod forget;
+mod rehydrate;
 mod run;
 mod seeds;
 mod status;
 
 pub use error::RunError;
+pub use forget::{compact, forget};
+pub use rehydrate::rehydrate;
 pub use run::{Options, Outcome, RunStage, run};
 pub use seeds::load as load_seeds;
 pub use status::{print_config, status};

@@ -13,6 +13,7 @@ use super::status::{STEPS, steps};
 use super::{RunError, seeds};
 use crate::config::{Config, Layers};
 use crate::http::Client;
+use crate::record::Tombstones;
 use crate::stages::collect::{self, Seeds};
 use crate::stages::context::{Context, StageError};
 use crate::stages::{describe, export, fetch, group, instruct, pair};
@@ -165,7 +166,8 @@ pub async fn run(
     if let Some(stage) = options.redo {
         redo(&dir, stage).await?;
     }
-    let ctx = context(config, dir.clone(), stop)?;
+    let tombstones = dir.tombstones().await?;
+    let ctx = context(config, dir.clone(), tombstones, stop)?;
     let kept_now = Kept {
         config: toml::to_string(&*ctx.config).expect("a configuration is plain data"),
         seeds: seeds.urls().iter().map(Url::to_string).collect(),
@@ -206,7 +208,7 @@ fn find_seeds(options: &Options, kept: Option<&Kept>, config: &Config) -> Result
 }
 
 /// Waits for another process to leave the run directory; none after Ctrl-C.
-async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, RunError> {
+pub(super) async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, RunError> {
     let mut said = false;
     loop {
         let attempt = Lock::attempt(dir.store().local());
@@ -230,7 +232,7 @@ async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, Ru
 }
 
 /// Removes what a stage and those after it made.
-async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
+pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
     for later in RunStage::ALL.into_iter().rev().filter(|later| *later >= stage) {
         for table in later.tables() {
             tracing::info!(table, "removing, to make it anew");
@@ -240,7 +242,12 @@ async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn context(config: Config, run: RunDir, stop: CancellationToken) -> Result<Context, RunError> {
+fn context(
+    config: Config,
+    run: RunDir,
+    tombstones: Tombstones,
+    stop: CancellationToken,
+) -> Result<Context, RunError> {
     let threads = config.run.threads();
     // A second call in one process finds the pool there; it then keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
@@ -249,6 +256,7 @@ fn context(config: Config, run: RunDir, stop: CancellationToken) -> Result<Conte
         hosts: Arc::new(Semaphore::new(config.http.hosts_in_flight.min(Semaphore::MAX_PERMITS))),
         cpu: Arc::new(Semaphore::new(threads)),
         commits: Arc::new(Semaphore::new(1)),
+        tombstones: Arc::new(tombstones),
         config: Arc::new(config),
         run,
         stop,

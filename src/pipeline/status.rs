@@ -55,7 +55,7 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
 }
 
 /// Opens a run directory that must exist.
-fn existing(out: &str) -> Result<RunDir, RunError> {
+pub(super) fn existing(out: &str) -> Result<RunDir, RunError> {
     if !Path::new(out).join("run.json").is_file() {
         return Err(RunError::NoRun(out.into()));
     }

@@ -5,6 +5,7 @@ mod id;
 mod image;
 mod page;
 mod reject;
+mod tombstone;
 mod triplet;
 
 pub use group::{GroupImage, ImageCluster, Look, Occurrence};
@@ -12,4 +13,5 @@ pub use id::{ImageId, content_id, host_key, partition, registrable_domain};
 pub use image::{Image, StoredAs};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
+pub use tombstone::Tombstones;
 pub use triplet::{Description, ImageBytes, Instruction, Pair, Side, Split, TripletText};

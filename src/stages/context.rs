@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::http::Client;
+use crate::record::{Tombstones, content_id};
 use crate::store::{Fingerprint, Mismatch, Row, RunDir, StoreError, Table};
 use crate::telemetry::Progress;
 
@@ -28,6 +29,8 @@ pub struct Context {
     pub cpu: Arc<Semaphore>,
     /// One permit: a commit holds a row group in memory, so parts commit one after the other.
     pub commits: Arc<Semaphore>,
+    /// What was taken back and is left out everywhere.
+    pub tombstones: Arc<Tombstones>,
     /// Cancelled by Ctrl-C: finish what is in flight, keep it, start nothing new.
     pub stop: CancellationToken,
     /// The progress line of the stage that runs.
@@ -71,6 +74,15 @@ impl Context {
             }
         }
         failure.map_or(Ok(values), Err)
+    }
+
+    /// What was taken back, as a fingerprint has it.
+    pub fn forgotten(&self) -> String {
+        if self.tombstones.is_empty() {
+            return "nothing".to_owned();
+        }
+        let text = serde_json::to_string(&*self.tombstones).expect("tombstones are plain data");
+        content_id(&[&text])
     }
 
     /// Parts of a map stage that are worked on at the same time.

@@ -4,10 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::{manifests_of, sum};
-use super::{Counts, Manifest, Store, StoreError, WipSummary};
+use super::{Counts, Layout, Manifest, Row, RowWriter, Store, StoreError, WipSummary, read_rows};
+use crate::record::Tombstones;
 
 /// The path of the kept configuration.
 const RUN: &str = "run.json";
+
+/// The path of what was taken back.
+const TOMBSTONES: &str = "tombstones.json";
 
 /// A run directory.
 #[derive(Clone, Debug)]
@@ -40,6 +44,47 @@ impl RunDir {
     pub async fn keep(&self, kept: &Kept) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(kept).expect("kept settings are plain data");
         self.store.replace(RUN, text).await
+    }
+
+    /// What was taken back.
+    pub async fn tombstones(&self) -> Result<Tombstones, StoreError> {
+        let Some(text) = self.store.read(TOMBSTONES).await? else {
+            return Ok(Tombstones::default());
+        };
+        serde_json::from_slice(&text).map_err(|error| StoreError::corrupt(TOMBSTONES, error))
+    }
+
+    /// Takes back, for this run directory and for ever.
+    pub async fn bury(&self, more: Tombstones) -> Result<Tombstones, StoreError> {
+        let mut tombstones = self.tombstones().await?;
+        tombstones.extend(more);
+        let text = serde_json::to_vec_pretty(&tombstones).expect("tombstones are plain data");
+        self.store.replace(TOMBSTONES, text).await?;
+        Ok(tombstones)
+    }
+
+    /// Writes the rows of a committed part again, in their places, each changed by `change`: what
+    /// refers to a row by its number stays right. Only for taking content out.
+    pub async fn rewrite<R: Row>(
+        &self,
+        manifest: &Manifest,
+        mut change: impl FnMut(&mut R) -> bool,
+    ) -> Result<u64, StoreError> {
+        let Some(file) = manifest.files.get("rows") else { return Ok(0) };
+        let mut changed = 0;
+        let mut rows = read_rows::<R>(&self.store, &file.path, 64).await?;
+        let mut writer = RowWriter::create(&self.store, file.path.clone(), Layout::Part)?;
+        while let Some(batch) = rows.next().await? {
+            for mut row in batch {
+                changed += u64::from(change(&mut row));
+                writer.push(row).await?;
+            }
+        }
+        if changed > 0 {
+            // Put over the old file in one step.
+            writer.close().await?;
+        }
+        Ok(changed)
     }
 
     /// Where the tables lie.
@@ -92,7 +137,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, FieldRef};
 
     use super::super::table::PlainPart;
-    use super::super::{Fingerprint, Row, Table};
+    use super::super::{Fingerprint, Table};
     use super::*;
     use crate::record::{Reason, Reject};
 

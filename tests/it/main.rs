@@ -5,6 +5,7 @@
 
 mod command;
 mod config;
+mod forget;
 mod gimp;
 mod groups;
 mod interop;
@@ -12,6 +13,7 @@ mod kill;
 mod layering;
 mod no_unsafe;
 mod politeness;
+mod rehydrate;
 mod schemas;
 mod source;
 mod splits;

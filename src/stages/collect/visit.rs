@@ -70,6 +70,9 @@ impl Row for Visit {
 /// Visits one URL. Never fails: what goes wrong is the outcome.
 pub async fn visit(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32) -> Visit {
     let rejected = |reason, detail: String| Reject::new(url.as_str(), reason, detail);
+    if ctx.tombstones.covers_url(url.as_str()) {
+        return Visit::rejected(depth, rejected(Reason::Forgotten, String::new()));
+    }
     match ctx.client.get(url, Kind::Page).await {
         Ok(Answer::Fetched(fetched)) => read(ctx, scope, url, depth, *fetched).await,
         Ok(Answer::Elsewhere(to)) if scope.contains(&to) => {

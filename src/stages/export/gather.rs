@@ -21,6 +21,9 @@ pub struct Gatherer {
     readers: HashMap<u32, PageReader>,
 }
 
+/// Images of one part by row.
+type PartImages = Vec<(u32, Vec<u8>)>;
+
 /// Images by part and row.
 pub type Gathered = HashMap<(u32, u32), Vec<u8>>;
 
@@ -52,7 +55,7 @@ impl Gatherer {
         };
         let reads: Vec<_> = rows.into_iter().map(read).collect();
         let parts = stream::iter(reads).buffer_unordered(FILES_AT_ONCE);
-        let parts: Vec<(u32, Vec<(u32, Vec<u8>)>)> = parts.try_collect().await?;
+        let parts: Vec<(u32, PartImages)> = parts.try_collect().await?;
         let images = parts.into_iter().flat_map(|(part, images)| {
             images.into_iter().map(move |(row, bytes)| ((part, row), bytes))
         });
@@ -74,7 +77,7 @@ impl Gatherer {
     }
 }
 
-async fn read(reader: PageReader, rows: Vec<u32>) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+async fn read(reader: PageReader, rows: Vec<u32>) -> Result<PartImages, StoreError> {
     let mut images = Vec::with_capacity(rows.len());
     let mut batches = reader.read(&rows)?;
     let mut rows = rows.into_iter();

@@ -182,6 +182,9 @@ impl Download<'_> {
 
     async fn image(&self, target: FetchTarget) -> Result<Image, (Reason, String)> {
         let url = Url::parse(&target.image_url).map_err(|e| (Reason::BadUrl, e.to_string()))?;
+        if self.ctx.tombstones.covers_url(&target.image_url) {
+            return Err((Reason::Forgotten, String::new()));
+        }
         let answer = self.ctx.client.get(&url, Kind::Image).await;
         let fetched = match answer {
             Ok(Answer::Fetched(fetched)) => *fetched,
@@ -209,6 +212,9 @@ impl Download<'_> {
         let prepared = prepared?;
         if self.blocklist.matches(&prepared.image_id, prepared.features.phash) {
             return Err((Reason::Blocklist, prepared.image_id.to_string()));
+        }
+        if self.ctx.tombstones.covers_image(&target.image_url, &prepared.image_id) {
+            return Err((Reason::Forgotten, prepared.image_id.to_string()));
         }
         let licence = || headers.get("link").and_then(|link| licence_link(link.to_str().ok()?));
         Ok(Image {

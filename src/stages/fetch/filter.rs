@@ -8,7 +8,7 @@ use super::STAGE;
 use super::blocklist;
 use super::rules::UrlRules;
 use crate::config::Config;
-use crate::record::{ImageRef, Reject, host_key, partition};
+use crate::record::{ImageRef, Reason, Reject, Tombstones, host_key, partition};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Table, read_rows};
 use crate::table::{IMAGE_USES, ImageUse, PageImages};
@@ -52,9 +52,10 @@ async fn part(
         let mut rows = read_rows::<PageImages>(table.store(), &file.path, 64).await?;
         while let Some(batch) = rows.next().await? {
             let (rules, parts) = (Arc::clone(rules), ctx.config.filter.partitions);
+            let gone = Arc::clone(&ctx.tombstones);
             let place = Place { page_part: pages.part, page_row };
             page_row += u32::try_from(batch.len()).expect("a batch is small");
-            let judged = ctx.on_cpu(move || judge(&rules, batch, place, parts)).await;
+            let judged = ctx.on_cpu(move || judge(&rules, &gone, batch, place, parts)).await;
             input += judged.len() as u64;
             for outcome in judged {
                 match outcome {
@@ -77,16 +78,19 @@ struct Place {
 /// Judges all images of pages that lie one after the other from `place` on.
 fn judge(
     rules: &UrlRules,
+    gone: &Tombstones,
     pages: Vec<PageImages>,
     place: Place,
     parts: u32,
 ) -> Vec<Result<ImageUse, Reject>> {
     let mut judged = Vec::new();
     for (page, page_row) in pages.into_iter().zip(place.page_row..) {
-        let unwanted = rules.objection_to_page(&page);
+        let forgotten =
+            |url: &str| gone.covers_url(url).then(|| (Reason::Forgotten, String::new()));
+        let unwanted = forgotten(&page.url).or_else(|| rules.objection_to_page(&page));
         for image in &page.images {
-            let objection = match &unwanted {
-                Some(objection) => Err(objection.clone()),
+            let objection = match unwanted.clone().or_else(|| forgotten(&image.url)) {
+                Some(objection) => Err(objection),
                 None => rules.objection(image, &page.url),
             };
             judged.push(match objection {

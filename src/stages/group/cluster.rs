@@ -44,6 +44,7 @@ pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, St
     let config = &ctx.config.group;
     let fingerprint =
         Fingerprint::new().with_section("group", &config.of_images(), &[]).with_inputs(images);
+    let fingerprint = fingerprint.with("mine forget", ctx.forgotten());
     let table = open_table(&ctx.run, IMAGE_CLUSTERS, STAGE, &fingerprint).await?;
     let committed = table.manifests().await?;
     if committed.len() == images.len() {
@@ -75,7 +76,7 @@ async fn read(ctx: &Context, images: &[Manifest]) -> Result<Catalog, StageError>
         let Some(file) = part.files.get("rows") else { continue };
         let mut rows = read_rows::<ImageRow>(ctx.run.store(), &file.path, 4096).await?;
         while let Some(batch) = rows.next().await? {
-            for image in batch.iter().filter(|i| objection(i, &ctx.config.group).is_none()) {
+            for image in batch.iter().filter(|image| objection(image, ctx).is_none()) {
                 catalog.push(image.phash, &image.features()?).map_err(spill)?;
             }
         }
@@ -115,8 +116,15 @@ fn are_near_duplicates(a: &Features, b: &Features, config: &Group) -> bool {
         && ratio.max(1.0 / ratio) <= config.verify_aspect
 }
 
+fn objection(image: &ImageRow, ctx: &Context) -> Option<(Reason, String)> {
+    if ctx.tombstones.covers_image(&image.url, &image.image_id) {
+        return Some((Reason::Forgotten, String::new()));
+    }
+    useless(image, &ctx.config.group)
+}
+
 /// What makes an image useless wherever it is shown.
-fn objection(image: &ImageRow, config: &Group) -> Option<(Reason, String)> {
+fn useless(image: &ImageRow, config: &Group) -> Option<(Reason, String)> {
     let (width, height) = (image.width, image.height);
     let size = || format!("{width} × {height}");
     let (short, long) = (width.min(height), width.max(height));
@@ -151,7 +159,7 @@ impl ClusterWriter<'_> {
             let mut rows = read_rows::<ImageRow>(self.table.store(), &file.path, 4096).await?;
             while let Some(batch) = rows.next().await? {
                 for image in batch {
-                    match objection(&image, &self.ctx.config.group) {
+                    match objection(&image, self.ctx) {
                         Some((reason, detail)) => {
                             let page_url = image.page_url;
                             let reject = Reject::new(image.url, reason, detail);
@@ -159,7 +167,14 @@ impl ClusterWriter<'_> {
                         }
                         None => {
                             let locator = (images.part, image_row);
-                            writer.push(self.cluster(image, locator).map_err(spill)?).await?;
+                            let page_url = image.page_url.clone();
+                            let image = self.cluster(image, locator).map_err(spill)?;
+                            if self.ctx.tombstones.covers_cluster(&image.look.cluster_id) {
+                                let reject = Reject::new(image.url, Reason::Forgotten, "");
+                                writer.reject(Reject { page_url, ..reject }).await?;
+                            } else {
+                                writer.push(image).await?;
+                            }
                         }
                     }
                     image_row += 1;
@@ -251,7 +266,7 @@ mod tests {
 
     fn judged(width: u32, height: u32, entropy: f32) -> Option<Reason> {
         let image = ImageRow { width, height, entropy, ..ImageRow::default() };
-        objection(&image, &Group::default()).map(|(reason, _)| reason)
+        useless(&image, &Group::default()).map(|(reason, _)| reason)
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub async fn run(
     let config = &ctx.config.group;
     let fingerprint = Fingerprint::new()
         .with_section("group", &config.of_places(), &[])
+        .with("mine forget", ctx.forgotten())
         .with_inputs(&[uses, clusters].concat());
     let table: Table<Occurrence> = open_table(&ctx.run, OCCURRENCES, STAGE, &fingerprint).await?;
     let committed = table.manifests().await?;
@@ -38,12 +39,13 @@ pub async fn run(
     let mut manifests = Vec::new();
     for part in pages {
         ctx.go_on()?;
-        manifests.push(write(&table, part.part, &mut places).await?);
+        manifests.push(write(ctx, &table, part.part, &mut places).await?);
     }
     Ok(manifests)
 }
 
 async fn write(
+    ctx: &Context,
     table: &Table<Occurrence>,
     part: u32,
     places: &mut Ordered<Place>,
@@ -54,6 +56,7 @@ async fn write(
         input += 1;
         let Place { page_row, position, page_url, image_url, look, fate, .. } = place;
         let reason = match fate {
+            _ if ctx.tombstones.covers_url(&page_url) => Reason::Forgotten,
             KEPT => {
                 writer.push(Occurrence { page_row, position, image_url, look }).await?;
                 continue;
