@@ -87,10 +87,12 @@ fn sql(filter: &Filter) -> String {
                  boilerplate.image_url IS NOT NULL AS common
              FROM uses LEFT JOIN boilerplate
              ON uses.domain = boilerplate.domain AND uses.image_url = boilerplate.image_url),
+         sizes AS (
+             SELECT page_url, sum(CASE WHEN common THEN 0 ELSE 1 END) AS candidates
+             FROM judged GROUP BY page_url),
          counted AS (
-             SELECT *, sum(CASE WHEN common THEN 0 ELSE 1 END)
-                 OVER (PARTITION BY page_url) AS candidates
-             FROM judged),
+             SELECT judged.*, sizes.candidates
+             FROM judged JOIN sizes ON judged.page_url = sizes.page_url),
          fates AS (
              SELECT part, host, image_url, page_url,
                  CASE WHEN common THEN {BOILERPLATE}

@@ -5,6 +5,8 @@
 //! own; of near-duplicates on one page the first stays; a page left with too few images gives no
 //! group.
 
+use std::collections::HashSet;
+
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
@@ -52,28 +54,46 @@ async fn write(
 ) -> Result<Manifest, StageError> {
     let mut writer: PlainPart<Occurrence> = table.part(part)?;
     let mut input = 0;
-    while let Some(place) = places.next_if(|place| place.page_part == part).await? {
-        input += 1;
-        let Place { page_row, position, page_url, image_url, look, fate, .. } = place;
-        let reason = match fate {
-            _ if ctx.tombstones.covers_url(&page_url) => Reason::Forgotten,
-            KEPT => {
-                writer.push(Occurrence { page_row, position, image_url, look }).await?;
-                continue;
+    while let Some(first) = places.next_if(|place| place.page_part == part).await? {
+        let page_row = first.page_row;
+        let mut page = vec![first];
+        let same_page = |place: &Place| (place.page_part, place.page_row) == (part, page_row);
+        page.extend(places.take_run(same_page).await?);
+        input += page.len() as u64;
+        let is_gone = ctx.tombstones.covers_url(&page[0].page_url);
+        let objections = objections(&page, ctx.config.group.min_images as usize);
+        for (place, objection) in page.into_iter().zip(objections) {
+            let Place { position, page_url, image_url, look, .. } = place;
+            match if is_gone { Some(Reason::Forgotten) } else { objection } {
+                None => {
+                    writer.push(Occurrence { page_row, position, image_url, look }).await?;
+                }
+                Some(reason) => {
+                    let reject = Reject::new(image_url, reason, "");
+                    writer.reject(Reject { page_url, ..reject }).await?;
+                }
             }
-            BOILERPLATE => Reason::Boilerplate,
-            COPY => Reason::DuplicateImage,
-            _ => Reason::TooFewCandidates,
-        };
-        writer.reject(Reject { page_url, ..Reject::new(image_url, reason, "") }).await?;
+        }
     }
     Ok(writer.commit(input).await?)
 }
 
-const KEPT: i64 = 0;
-const BOILERPLATE: i64 = 1;
-const COPY: i64 = 2;
-const BARREN: i64 = 3;
+/// What speaks against each of a page's images, which are in page order.
+fn objections(page: &[Place], min_images: usize) -> Vec<Option<Reason>> {
+    let mut seen = HashSet::new();
+    let mut objections: Vec<_> = page
+        .iter()
+        .map(|place| match place.common {
+            true => Some(Reason::Boilerplate),
+            false => (!seen.insert(place.look.cluster_key)).then_some(Reason::DuplicateImage),
+        })
+        .collect();
+    if seen.len() < min_images {
+        let kept = objections.iter_mut().filter(|objection| objection.is_none());
+        kept.for_each(|objection| *objection = Some(Reason::TooFewCandidates));
+    }
+    objections
+}
 
 fn sql(config: &Group) -> String {
     format!(
@@ -92,32 +112,18 @@ fn sql(config: &Group) -> String {
          boilerplate AS (
              SELECT spread.domain, spread.cluster_key
              FROM spread JOIN sites ON spread.domain = sites.domain
-             WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages),
-         judged AS (
-             SELECT joined.*, boilerplate.cluster_key IS NOT NULL AS common
-             FROM joined LEFT JOIN boilerplate
-             ON joined.domain = boilerplate.domain AND joined.cluster_key = boilerplate.cluster_key),
-         ranked AS (
-             SELECT *, row_number() OVER (
-                 PARTITION BY page_part, page_row, cluster_key ORDER BY position) AS copy
-             FROM judged),
-         counted AS (
-             SELECT *, sum(CASE WHEN common OR copy > 1 THEN 0 ELSE 1 END)
-                 OVER (PARTITION BY page_part, page_row) AS candidates
-             FROM ranked)
+             WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages)
          SELECT page_part, page_row, position, page_url, image_url, look,
-             CASE WHEN common THEN {BOILERPLATE}
-                  WHEN copy > 1 THEN {COPY}
-                  WHEN candidates < {min_images} THEN {BARREN}
-                  ELSE {KEPT} END AS fate
-         FROM counted ORDER BY page_part, page_row, position",
+             boilerplate.cluster_key IS NOT NULL AS common
+         FROM joined LEFT JOIN boilerplate
+         ON joined.domain = boilerplate.domain AND joined.cluster_key = boilerplate.cluster_key
+         ORDER BY page_part, page_row, position",
         min_pages = config.boilerplate_min_pages,
         share = config.boilerplate_share,
-        min_images = config.min_images,
     )
 }
 
-/// A use of an image with what becomes of it.
+/// A use of an image, and whether its cluster is boilerplate there.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {
     page_part: u32,
@@ -126,14 +132,14 @@ struct Place {
     page_url: String,
     image_url: String,
     look: Look,
-    fate: i64,
+    common: bool,
 }
 
 impl Row for Place {
     fn fields() -> Vec<FieldRef> {
         let mut fields = vec![required("page_part", DataType::UInt32), text("page_url")];
         fields.extend(Occurrence::fields());
-        fields.push(required("fate", DataType::Int64));
+        fields.push(required("common", DataType::Boolean));
         fields
     }
 
@@ -199,7 +205,7 @@ mod tests {
     }
 
     /// The same rules in plain code.
-    fn expected(config: &Group) -> Vec<(u32, u32, i64)> {
+    fn expected(config: &Group) -> Vec<(u32, u32, Option<Reason>)> {
         let mut sites: BTreeMap<String, f64> = BTreeMap::new();
         let mut shown: BTreeMap<(String, i64), f64> = BTreeMap::new();
         for page in 0..PAGES_IN_TEST {
@@ -220,17 +226,18 @@ mod tests {
                 if pages >= f64::from(config.boilerplate_min_pages)
                     && shown[&(domain(page), cluster)] > config.boilerplate_share * pages
                 {
-                    BOILERPLATE
+                    Some(Reason::Boilerplate)
                 } else if images[..i].iter().any(|(_, other)| *other == cluster) {
-                    COPY
+                    Some(Reason::DuplicateImage)
                 } else {
-                    KEPT
+                    None
                 }
             };
-            let kept = (0..images.len()).filter(|&i| fate(i) == KEPT).count();
+            let kept = (0..images.len()).filter(|&i| fate(i).is_none()).count();
             let barren = kept < config.min_images as usize;
             for i in 0..images.len() {
-                let fate = if barren && fate(i) == KEPT { BARREN } else { fate(i) };
+                let fate =
+                    if barren { fate(i).or(Some(Reason::TooFewCandidates)) } else { fate(i) };
                 fates.push((page, u32::try_from(i).unwrap(), fate));
             }
         }
@@ -280,12 +287,15 @@ mod tests {
         let mut places =
             plan(run.store(), &config, MEMORY, &pages, &uses, &clusters).await.unwrap();
         let mut found = Vec::new();
-        while let Some(place) = places.next_if(|_| true).await.unwrap() {
-            found.push((place.page_row, place.position, place.fate));
+        while let Some(page) = places.next_run(|place| place.page_row).await.unwrap() {
+            let objections = objections(&page, config.min_images as usize);
+            let rows = page.iter().zip(objections);
+            found.extend(rows.map(|(place, reason)| (place.page_row, place.position, reason)));
         }
         let expected = expected(&config);
-        for fate in [KEPT, BOILERPLATE, COPY, BARREN] {
-            assert!(expected.iter().filter(|row| row.2 == fate).count() > 20, "fate {fate}");
+        let rejected = [Reason::Boilerplate, Reason::DuplicateImage, Reason::TooFewCandidates];
+        for fate in [None].into_iter().chain(rejected.map(Some)) {
+            assert!(expected.iter().filter(|row| row.2 == fate).count() > 20, "{fate:?}");
         }
         let differs = found.iter().zip(&expected).find(|(a, b)| a != b);
         assert_eq!((found.len(), differs), (expected.len(), None));

@@ -4,6 +4,9 @@
 use crate::config::{Direction, Pair};
 use crate::record::Reason;
 
+/// What 32-bit similarities and 64-bit bounds of the same decimal may differ by.
+const ROUNDING: f64 = 1e-6;
+
 /// How alike two images are, each from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Similarity {
@@ -73,11 +76,13 @@ fn candidates(
 }
 
 fn out_of_bounds(Similarity { visual, text }: Similarity, config: &Pair) -> Option<Reason> {
-    let (visual, text) = (f64::from(visual), f64::from(text));
-    if visual > config.max_visual || text > config.max_text {
+    let reaches = |value: f32, bound: f64| f64::from(value) + ROUNDING >= bound;
+    let exceeds = |value: f32, bound: f64| f64::from(value) - ROUNDING > bound;
+    if exceeds(visual, config.max_visual) || exceeds(text, config.max_text) {
         return Some(Reason::TooSimilar);
     }
-    (visual < config.min_visual && text < config.min_text).then_some(Reason::Unrelated)
+    let related = reaches(visual, config.min_visual) || reaches(text, config.min_text);
+    (!related).then_some(Reason::Unrelated)
 }
 
 #[cfg(test)]
