@@ -263,8 +263,12 @@ mod tests {
             page_part.push(row).await.unwrap();
             for (position, (image_url, cluster)) in (0..).zip(images(page)) {
                 total += 1;
-                let look =
-                    Look { phash256: vec![0; 32], colour_layout: vec![0; 192], ..Look::default() };
+                let look = Look {
+                    cluster_key: cluster,
+                    phash256: vec![0; 32],
+                    colour_layout: vec![0; 192],
+                    ..Look::default()
+                };
                 let row = ImageCluster { url: image_url.clone(), cluster_key: cluster, look };
                 cluster_part.push(row).await.unwrap();
                 let row = ImageUse {
