@@ -161,7 +161,8 @@ pub async fn run(
     let kept = dir.kept().await?;
     layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
     let config = layers.load()?;
-    let seeds = find_seeds(options, kept.as_ref(), &config)?;
+    let asks = first <= RunStage::Fetch;
+    let seeds = find_seeds(options, kept.as_ref(), &config, asks)?;
     let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
     if let Some(stage) = options.redo {
         redo(&dir, stage).await?;
@@ -191,7 +192,12 @@ fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
     }
 }
 
-fn find_seeds(options: &Options, kept: Option<&Kept>, config: &Config) -> Result<Seeds, RunError> {
+fn find_seeds(
+    options: &Options,
+    kept: Option<&Kept>,
+    config: &Config,
+    asks: bool,
+) -> Result<Seeds, RunError> {
     let given = if options.seed_urls.is_empty() {
         kept.map(|kept| kept.seeds.as_slice()).unwrap_or_default()
     } else {
@@ -201,7 +207,7 @@ fn find_seeds(options: &Options, kept: Option<&Kept>, config: &Config) -> Result
         return Err(RunError::NoSeeds(options.out.clone()));
     }
     let urls = seeds::load(given)?;
-    if config.crawl.contact.trim().is_empty() && !seeds::all_private(&urls, config) {
+    if asks && config.crawl.contact.trim().is_empty() && !seeds::all_private(&urls, config) {
         return Err(RunError::NoContact);
     }
     Ok(Seeds::new(urls))
@@ -318,7 +324,8 @@ async fn dry_run(
     };
     let layers = Layers { run_dir: kept.as_ref().map(|k| k.config.clone()), ..layers.clone() };
     let config = layers.load()?;
-    let seeds = find_seeds(options, kept.as_ref(), &config)?;
+    let asks = first <= RunStage::Fetch;
+    let seeds = find_seeds(options, kept.as_ref(), &config, asks)?;
     Client::new(&config)?;
     println!("would mine into {} (nothing is requested or written now)", options.out);
     for url in seeds.urls() {

@@ -5,7 +5,7 @@
 //! own; of near-duplicates on one page the first stays; a page left with too few images gives no
 //! group.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
@@ -37,11 +37,12 @@ pub async fn run(
     }
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
-    let mut places = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;
+    let plan = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;
+    let (mut places, boilerplate) = plan;
     let mut manifests = Vec::new();
     for part in pages {
         ctx.go_on()?;
-        manifests.push(write(ctx, &table, part.part, &mut places).await?);
+        manifests.push(write(ctx, &table, part.part, (&mut places, &boilerplate)).await?);
     }
     Ok(manifests)
 }
@@ -50,7 +51,7 @@ async fn write(
     ctx: &Context,
     table: &Table<Occurrence>,
     part: u32,
-    places: &mut Ordered<Place>,
+    (places, boilerplate): (&mut Ordered<Place>, &Boilerplate),
 ) -> Result<Manifest, StageError> {
     let mut writer: PlainPart<Occurrence> = table.part(part)?;
     let mut input = 0;
@@ -61,7 +62,7 @@ async fn write(
         page.extend(places.take_run(same_page).await?);
         input += page.len() as u64;
         let is_gone = ctx.tombstones.covers_url(&page[0].page_url);
-        let objections = objections(&page, ctx.config.group.min_images as usize);
+        let objections = objections(&page, boilerplate, ctx.config.group.min_images as usize);
         for (place, objection) in page.into_iter().zip(objections) {
             let Place { position, page_url, image_url, look, .. } = place;
             match if is_gone { Some(Reason::Forgotten) } else { objection } {
@@ -79,13 +80,15 @@ async fn write(
 }
 
 /// What speaks against each of a page's images, which are in page order.
-fn objections(page: &[Place], min_images: usize) -> Vec<Option<Reason>> {
+fn objections(page: &[Place], boilerplate: &Boilerplate, min_images: usize) -> Vec<Option<Reason>> {
+    let common = page.first().and_then(|place| boilerplate.get(&place.domain));
+    let is_common = |key: &i64| common.is_some_and(|common| common.contains(key));
     let mut seen = HashSet::new();
     let mut objections: Vec<_> = page
         .iter()
-        .map(|place| match place.common {
-            true => Some(Reason::Boilerplate),
-            false => (!seen.insert(place.look.cluster_key)).then_some(Reason::DuplicateImage),
+        .map(|place| match place.look.cluster_key {
+            key if is_common(&key) => Some(Reason::Boilerplate),
+            key => (!seen.insert(key)).then_some(Reason::DuplicateImage),
         })
         .collect();
     if seen.len() < min_images {
@@ -95,52 +98,70 @@ fn objections(page: &[Place], min_images: usize) -> Vec<Option<Reason>> {
     objections
 }
 
-fn sql(config: &Group) -> String {
+/// Clusters on too large a share of a site's pages.
+fn boilerplate_sql(config: &Group) -> String {
     format!(
         "WITH
-         joined AS (
-             SELECT uses.page_part, uses.page_row, uses.position, uses.domain, uses.page_url,
-                 uses.image_url, clusters.cluster_key, clusters.look
-             FROM uses JOIN clusters ON uses.image_url = clusters.url),
          sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
+         shown AS (
+             SELECT DISTINCT uses.domain, clusters.cluster_key, uses.page_part, uses.page_row
+             FROM (SELECT image_url, domain, page_part, page_row FROM uses) AS uses
+             JOIN (SELECT url, cluster_key FROM clusters) AS clusters
+             ON uses.image_url = clusters.url),
          spread AS (
              SELECT domain, cluster_key, count(*) AS shown
-             FROM (SELECT DISTINCT uses.domain, clusters.cluster_key, uses.page_part, uses.page_row
-                   FROM uses JOIN (SELECT url, cluster_key FROM clusters) AS clusters
-                   ON uses.image_url = clusters.url)
-             GROUP BY domain, cluster_key),
-         boilerplate AS (
-             SELECT spread.domain, spread.cluster_key
-             FROM spread JOIN sites ON spread.domain = sites.domain
-             WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages)
-         SELECT page_part, page_row, position, page_url, image_url, look,
-             boilerplate.cluster_key IS NOT NULL AS common
-         FROM joined LEFT JOIN boilerplate
-         ON joined.domain = boilerplate.domain AND joined.cluster_key = boilerplate.cluster_key
-         ORDER BY page_part, page_row, position",
+             FROM shown GROUP BY domain, cluster_key)
+         SELECT spread.domain AS domain, spread.cluster_key AS cluster_key
+         FROM spread JOIN sites ON spread.domain = sites.domain
+         WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages",
         min_pages = config.boilerplate_min_pages,
         share = config.boilerplate_share,
     )
 }
 
-/// A use of an image, and whether its cluster is boilerplate there.
+/// Every use of an image that is of use, page by page.
+const PLACES: &str = "
+    SELECT uses.page_part, uses.page_row, uses.position, uses.domain, uses.page_url,
+        uses.image_url, clusters.look
+    FROM uses JOIN clusters ON uses.image_url = clusters.url
+    ORDER BY page_part, page_row, position";
+
+/// A cluster that is boilerplate on a site.
+#[derive(Debug, Serialize, Deserialize)]
+struct Common {
+    domain: String,
+    cluster_key: i64,
+}
+
+impl Row for Common {
+    fn fields() -> Vec<FieldRef> {
+        vec![text("domain"), required("cluster_key", DataType::Int64)]
+    }
+
+    fn weight(&self) -> usize {
+        self.domain.len() + 32
+    }
+}
+
+/// Boilerplate by site: few clusters can each be on a large share of its pages.
+type Boilerplate = HashMap<String, HashSet<i64>>;
+
+/// A use of an image.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {
     page_part: u32,
     page_row: u32,
     position: u32,
+    domain: String,
     page_url: String,
     image_url: String,
     look: Look,
-    common: bool,
 }
 
 impl Row for Place {
     fn fields() -> Vec<FieldRef> {
-        let mut fields = vec![required("page_part", DataType::UInt32), text("page_url")];
-        fields.extend(Occurrence::fields());
-        fields.push(required("common", DataType::Boolean));
-        fields
+        let page = [required("page_part", DataType::UInt32), text("page_url"), text("domain")];
+        page.into_iter().chain(Occurrence::fields()).collect()
     }
 
     fn weight(&self) -> usize {
@@ -155,16 +176,23 @@ async fn plan(
     pages: &[Manifest],
     uses: &[Manifest],
     clusters: &[Manifest],
-) -> Result<Ordered<Place>, StageError> {
+) -> Result<(Ordered<Place>, Boilerplate), StageError> {
     let has_rows = |parts: &[Manifest]| parts.iter().any(|part| part.rows("rows") > 0);
     if !has_rows(uses) || !has_rows(clusters) {
-        return Ok(Ordered::empty());
+        return Ok((Ordered::empty(), Boilerplate::new()));
     }
     let session = Sql::new(store, memory)?;
     session.register("pages", pages, "rows").await?;
     session.register("uses", uses, "rows").await?;
     session.register("clusters", clusters, "rows").await?;
-    Ok(Ordered::new(session.query(&sql(config)).await?))
+    let mut boilerplate = Boilerplate::new();
+    let mut rows = session.query::<Common>(&boilerplate_sql(config)).await?;
+    while let Some(batch) = rows.next().await? {
+        for Common { domain, cluster_key } in batch {
+            boilerplate.entry(domain).or_default().insert(cluster_key);
+        }
+    }
+    Ok((Ordered::new(session.query(PLACES).await?), boilerplate))
 }
 
 #[cfg(test)]
@@ -288,11 +316,11 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let clusters = [cluster_part.commit(total).await.unwrap()];
         let config = Group::default();
-        let mut places =
+        let (mut places, boilerplate) =
             plan(run.store(), &config, MEMORY, &pages, &uses, &clusters).await.unwrap();
         let mut found = Vec::new();
         while let Some(page) = places.next_run(|place| place.page_row).await.unwrap() {
-            let objections = objections(&page, config.min_images as usize);
+            let objections = objections(&page, &boilerplate, config.min_images as usize);
             let rows = page.iter().zip(objections);
             found.extend(rows.map(|(place, reason)| (place.page_row, place.position, reason)));
         }
