@@ -69,7 +69,7 @@ fn page(number: u64) -> Page {
     let word = |n: u64| WORDS[(mix(n) % WORDS.len() as u64) as usize];
     let image = |i: u64| {
         let n = number * IMAGES_A_PAGE + i;
-        let file = if mix(n) % 50 == 0 { "logo".to_owned() } else { n.to_string() };
+        let file = if mix(n).is_multiple_of(50) { "logo".to_owned() } else { n.to_string() };
         ImageRef {
             url: format!("http://{domain}/images/{number}/{file}-{i}.jpg"),
             alt: format!("A {} {} {} {}", word(n), word(n + 1), word(n * 7), word(n / 8)),

@@ -22,6 +22,10 @@ use crate::table::columns::{optional, required, text};
 /// Canonical images that one image is compared with, at most: many images may share one hash.
 const MAX_CENTRES: usize = 64;
 
+/// Levels by which the cells of a colour grid differ where the grid tells pictures apart: a
+/// chessboard and an embossed plate are the same grey in each cell and in the hashes.
+const MIN_SPREAD: u8 = 8;
+
 /// Sizes in which advertisements are sold (IAB), less the small squares that thumbnails have too.
 const AD_SIZES: [(u32, u32); 13] = [
     (728, 90),
@@ -111,9 +115,20 @@ fn are_near_duplicates(a: &Features, b: &Features, config: &Group) -> bool {
     let levels = a.colours.iter().zip(&b.colours).map(|(a, b)| a.abs_diff(*b)).max();
     let aspect = |f: &Features| f64::from(f.width) / f64::from(f.height.max(1));
     let ratio = aspect(a) / aspect(b);
-    bits <= config.verify_bits
+    !is_even(a)
+        && !is_even(b)
+        && bits <= config.verify_bits
         && levels.is_some_and(|levels| levels <= config.verify_colour)
         && ratio.max(1.0 / ratio) <= config.verify_aspect
+}
+
+/// Whether all cells of the colour grid are alike, whatever the picture shows at a finer scale.
+fn is_even(features: &Features) -> bool {
+    (0..3).all(|channel| {
+        let cells = || features.colours.iter().skip(channel).step_by(3).copied();
+        let spread = cells().max().unwrap_or(0) - cells().min().unwrap_or(0);
+        spread < MIN_SPREAD
+    })
 }
 
 fn objection(image: &ImageRow, ctx: &Context) -> Option<(Reason, String)> {
@@ -284,7 +299,7 @@ mod tests {
         let features = Features {
             digest: [0; 32],
             phash256: [0; 32],
-            colours: [100; 192],
+            colours: std::array::from_fn(|i| i as u8),
             width: 640,
             height: 480,
         };
@@ -295,9 +310,11 @@ mod tests {
             are_near_duplicates(&features, &other, &config)
         };
         assert!(same(|_| ()));
+        let plain = Features { colours: [100; 192], ..features.clone() };
+        assert!(!are_near_duplicates(&plain, &plain, &config), "a texture without structure");
         assert!(same(|other| (other.width, other.height) = (320, 240)));
         assert!(!same(|other| other.phash256 = [1; 32]));
-        assert!(!same(|other| other.colours[77] = 140));
+        assert!(!same(|other| other.colours[77] = 177));
         assert!(!same(|other| other.height = 640));
     }
 }
