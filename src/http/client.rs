@@ -107,7 +107,7 @@ impl Client {
         &self.policy
     }
 
-    /// The hosts in work: hold a host while working on it and release it afterwards.
+    /// The hosts in work: begin a host, and hold it for as long as there is work for it.
     pub fn hosts(&self) -> &HostPool {
         &self.hosts
     }
