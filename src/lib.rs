@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod endpoint;
 pub mod http;
 pub mod imaging;
 pub mod pipeline;

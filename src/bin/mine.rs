@@ -40,7 +40,7 @@ Examples:
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
-3 bad configuration.";
+3 bad configuration, 4 batch files wait for their results.";
 
 #[derive(Subcommand)]
 enum Verb {

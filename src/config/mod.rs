@@ -4,6 +4,7 @@
 //! directory keeps, `pipeline.toml` of the working directory, default. Unknown keys are refused.
 //! `pipeline.toml` in the repository lists every key at its default; a test holds the two together.
 
+mod endpoint;
 pub mod env;
 mod keys;
 mod layer;
@@ -16,6 +17,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use endpoint::{
+    Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
+};
 pub use layer::Origin;
 pub use load::{ConfigError, Layers};
 
@@ -39,10 +43,16 @@ pub struct Config {
     pub fetch: Fetch,
     /// Stage 3, `group`.
     pub group: Group,
+    /// Stage 4, `describe`.
+    pub describe: Describe,
     /// Stage 5, `pair`.
     pub pair: Pair,
+    /// Stage 6, `instruct`.
+    pub instruct: Instruct,
     /// Stage 7, `export`.
     pub export: Export,
+    /// What models may cost.
+    pub budget: Budget,
 }
 
 /// `[run]`.
@@ -514,6 +524,13 @@ impl Config {
             ("group.min_images", self.group.min_images as usize),
             ("pair.max_pairs", self.pair.max_pairs),
             ("pair.window", self.pair.window),
+            ("describe.endpoint.concurrency", self.describe.endpoint.concurrency),
+            ("describe.endpoint.max_tokens", self.describe.endpoint.max_tokens as usize),
+            ("instruct.endpoint.concurrency", self.instruct.endpoint.concurrency),
+            ("instruct.endpoint.max_tokens", self.instruct.endpoint.max_tokens as usize),
+            ("instruct.max_instructions", self.instruct.max_instructions),
+            ("instruct.batch_requests", self.instruct.batch_requests),
+            ("instruct.batch_bytes", self.instruct.batch_bytes),
             ("export.gather_bytes", self.export.gather_bytes),
             ("export.shard_bytes", usize::try_from(self.export.shard_bytes).unwrap_or(1)),
         ];
@@ -528,6 +545,14 @@ impl Config {
             ("http.read_timeout_s", self.http.read_timeout_s),
             ("http.total_timeout_s", self.http.total_timeout_s),
             ("fetch.decode_timeout_s", self.fetch.decode_timeout_s),
+            ("describe.endpoint.connect_timeout_s", self.describe.endpoint.connect_timeout_s),
+            ("describe.endpoint.request_timeout_s", self.describe.endpoint.request_timeout_s),
+            ("describe.endpoint.total_timeout_s", self.describe.endpoint.total_timeout_s),
+            ("describe.endpoint.give_up_s", self.describe.endpoint.give_up_s),
+            ("instruct.endpoint.connect_timeout_s", self.instruct.endpoint.connect_timeout_s),
+            ("instruct.endpoint.request_timeout_s", self.instruct.endpoint.request_timeout_s),
+            ("instruct.endpoint.total_timeout_s", self.instruct.endpoint.total_timeout_s),
+            ("instruct.endpoint.give_up_s", self.instruct.endpoint.give_up_s),
         ];
         for (key, value) in positive {
             if !(value > 0.0 && value <= 1e6) {

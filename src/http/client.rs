@@ -248,9 +248,14 @@ fn on_host(url: &Url, path: &str) -> Url {
     at
 }
 
-fn connector(config: &Config, resolver: GuardedResolver) -> Result<reqwest::Client, ClientError> {
+/// Installs rustls' ring provider for the whole process.
+pub fn install_tls() {
     // Fails where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn connector(config: &Config, resolver: GuardedResolver) -> Result<reqwest::Client, ClientError> {
+    install_tls();
     let contact = &config.crawl.contact;
     let agent = user_agent(contact).ok_or_else(|| ClientError::Contact(contact.clone()))?;
     let client = reqwest::Client::builder()

@@ -25,7 +25,7 @@ mod tdmrep;
 mod tests;
 
 pub use backlog::Backlog;
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, install_tls};
 pub use error::FetchError;
 pub use exchange::{Fetched, Kind};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::config::ConfigError;
+use crate::endpoint::ModelError;
 use crate::http::client::ClientError;
 use crate::stages::context::StageError;
 use crate::store::StoreError;
@@ -56,7 +57,8 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// 3 for what the person at the terminal must change, 1 for everything else.
+    /// 3 for what the person at the terminal must change, 4 while batch files wait for their results,
+    /// 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_)
@@ -68,7 +70,13 @@ impl RunError {
             | Self::NoRun(_)
             | Self::NoDataset(_)
             | Self::ForgetNothing
-            | Self::Stage(StageError::Mismatch { .. } | StageError::ConfigFile { .. }) => 3,
+            | Self::Stage(
+                StageError::Mismatch { .. }
+                | StageError::ConfigFile { .. }
+                | StageError::Prompt { .. }
+                | StageError::Model(ModelError::Setup { .. }),
+            ) => 3,
+            Self::Stage(StageError::Waiting(_)) => 4,
             Self::Stage(_) | Self::Store(_) => 1,
         }
     }

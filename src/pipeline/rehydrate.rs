@@ -83,12 +83,10 @@ impl Work {
         let mut lost = 0;
         while let Some(batch) = rows.next().await? {
             for mut triplet in batch {
-                let query = self.fill(&mut triplet.query_image);
-                let target = self.fill(&mut triplet.target_image);
-                for negatives in triplet.hard_negatives.iter_mut() {
-                    negatives.retain_mut(|image| self.fill(image));
-                }
-                if query && target { writer.push(triplet).await? } else { lost += 1 }
+                triplet.query_image = self.cached(&triplet.query_image_id);
+                triplet.target_image = self.cached(&triplet.target_image_id);
+                let is_whole = triplet.query_image.is_some() && triplet.target_image.is_some();
+                if is_whole { writer.push(triplet).await? } else { lost += 1 }
             }
         }
         let kept = writer.close().await?.map_or(0, |file| file.rows);
@@ -140,10 +138,11 @@ impl Work {
         Ok(())
     }
 
-    fn fill(&self, image: &mut ImageBytes) -> bool {
-        let id = image.path.split('.').next().unwrap_or_default();
+    fn cached(&self, image_id: &ImageId) -> Option<ImageBytes> {
+        let id = image_id.as_str();
+        // A dataset comes from anywhere: what is no id must not become a path.
         let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        image.bytes = is_id.then(|| std::fs::read(self.cache.join(id)).ok()).flatten();
-        image.bytes.is_some()
+        let bytes = is_id.then(|| std::fs::read(self.cache.join(id)).ok()).flatten()?;
+        Some(ImageBytes::named(image_id, bytes))
     }
 }

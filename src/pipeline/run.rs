@@ -9,9 +9,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::status::{STEPS, steps};
+use super::status::{STEPS, spending, steps};
 use super::{RunError, seeds};
 use crate::config::{Config, Layers};
+use crate::endpoint::Forecast;
 use crate::http::Client;
 use crate::record::Tombstones;
 use crate::stages::collect::{self, Seeds};
@@ -110,12 +111,19 @@ impl RunStage {
                 let uses = table(IMAGE_USES).await?;
                 group::run(ctx, &table(PAGES).await?, &uses, &table(IMAGES).await?).await?
             }
-            Self::Describe => describe::run(ctx, &table(GROUPS).await?).await?,
+            Self::Describe => {
+                describe::run(ctx, &table(GROUPS).await?, &table(IMAGES).await?).await?
+            }
             Self::Pair => {
                 pair::run(ctx, &table(GROUPS).await?, &table(DESCRIPTIONS).await?).await?
             }
             Self::Instruct => {
-                instruct::run(ctx, &table(PAIRS).await?, &table(DESCRIPTIONS).await?).await?
+                let inputs = instruct::Inputs {
+                    groups: table(GROUPS).await?,
+                    descriptions: table(DESCRIPTIONS).await?,
+                    pairs: table(PAIRS).await?,
+                };
+                instruct::run(ctx, &inputs).await?
             }
             Self::Export => {
                 let inputs = export::Inputs {
@@ -292,6 +300,9 @@ async fn stages(
 async fn report(ctx: &Context) -> Result<Outcome, RunError> {
     let steps = steps(&ctx.run, &ctx.config).await?;
     println!("{}", funnel(&steps));
+    if let Some(text) = spending(&ctx.run)? {
+        println!("{text}");
+    }
     tracing::info!(requests = ctx.client.requests(), "requests sent");
     let budget = ctx.config.run.failure_budget;
     for step in &steps {
@@ -306,6 +317,41 @@ async fn report(ctx: &Context) -> Result<Outcome, RunError> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// What the stages that ask a model would ask; none for one whose input is not there yet.
+async fn forecasts(
+    dir: &RunDir,
+    config: &Config,
+    first: RunStage,
+    last: RunStage,
+) -> Result<Vec<(RunStage, Option<Forecast>)>, RunError> {
+    let mut forecasts = Vec::new();
+    for (stage, table) in [(RunStage::Describe, GROUPS), (RunStage::Instruct, PAIRS)] {
+        if !(first..=last).contains(&stage) {
+            continue;
+        }
+        let input = dir.manifests(table).await?;
+        let forecast = match stage {
+            RunStage::Describe => describe::forecast(config, dir, &input).await?,
+            _ => instruct::forecast(config, dir, &input).await?,
+        };
+        if forecast.is_some() {
+            forecasts.push((stage, forecast.filter(|_| !input.is_empty())));
+        }
+    }
+    Ok(forecasts)
+}
+
+fn forecast_line(stage: RunStage, forecast: Option<Forecast>) -> String {
+    let name = stage.name();
+    match forecast {
+        None => format!("{name:8} asks a model: how often is known once the stages before it ran"),
+        Some(Forecast { calls, input, output, cost }) => format!(
+            "{name:8} asks a model: about {calls} calls, {input} tokens in, at most {output} out, at \
+             most {cost:.2} at the prices of [budget]"
+        ),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the plan is this command's output")]
@@ -344,7 +390,12 @@ async fn dry_run(
             Some(dir) => dir.manifests(step.table).await?.len(),
             None => 0,
         };
-        println!("  {:7} → {}: {committed} parts are there", step.stage.name(), step.table);
+        println!("  {:8} → {}: {committed} parts are there", step.stage.name(), step.table);
+    }
+    if let Some(dir) = &known {
+        for (stage, forecast) in forecasts(dir, &config, first, last).await? {
+            println!("  {}", forecast_line(stage, forecast));
+        }
     }
     Ok(Outcome::Done)
 }

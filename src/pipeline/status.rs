@@ -5,6 +5,7 @@ use std::path::Path;
 use super::RunError;
 use super::run::RunStage;
 use crate::config::{Config, Layers};
+use crate::endpoint::{Totals, spent};
 use crate::store::{Manifest, RunDir, StoreError};
 use crate::table::{
     DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
@@ -39,6 +40,9 @@ pub(super) const STEPS: [StepInfo; 12] = [
 pub async fn status(out: &str) -> Result<(), RunError> {
     let (dir, config) = open(out).await?;
     println!("{}", funnel(&steps(&dir, &config).await?));
+    if let Some(text) = spending(&dir)? {
+        println!("{text}");
+    }
     Ok(())
 }
 
@@ -52,6 +56,21 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
     }
     print!("{}", toml::to_string(&layers.load()?).expect("a configuration is plain data"));
     Ok(())
+}
+
+/// What models were asked and what it took, from the replies that are kept; none where there are none.
+pub(super) fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
+    let mut lines = Vec::new();
+    for stage in [RunStage::Describe, RunStage::Instruct] {
+        let Totals { calls, input, output, cost } = spent(dir.store().local(), stage.name())?;
+        if calls > 0 {
+            lines.push(format!(
+                "{}: {calls} calls, {input} tokens in, {output} out, cost {cost:.2}",
+                stage.name()
+            ));
+        }
+    }
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }
 
 /// Opens a run directory that must exist.

@@ -3,6 +3,7 @@
 mod group;
 mod id;
 mod image;
+mod look;
 mod page;
 mod reject;
 mod tombstone;
@@ -11,6 +12,7 @@ mod triplet;
 pub use group::{GroupImage, ImageCluster, Look, Occurrence};
 pub use id::{ImageId, content_id, host_key, partition, registrable_domain};
 pub use image::{Image, StoredAs};
+pub use look::{AltText, Flag, Safety};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
 pub use tombstone::Tombstones;

@@ -126,6 +126,40 @@ reasons! {
         PairLimit = "pair_limit",
         /// The target's text says nothing that the query's does not.
         NothingNew = "nothing_new",
+        /// The model's reply ended at `max_tokens`.
+        ReplyCut = "reply_cut",
+        /// The model's reply holds no JSON object.
+        ReplyNotJson = "reply_not_json",
+        /// The model's reply does not fit its JSON Schema.
+        ReplySchema = "reply_schema",
+        /// The model or its endpoint would not answer: policy, safety filter, an apology.
+        Refused = "refused",
+        /// The image shows what `describe.reject_safety` names.
+        Unsafe = "unsafe",
+        /// The image is what `describe.reject_flags` names.
+        Flagged = "flagged",
+        /// A description without a caption.
+        EmptyCaption = "empty_caption",
+        /// The model sees no relation worth an instruction.
+        NoRelation = "no_relation",
+        /// An instruction of too few or too many words.
+        InstructionLength = "instruction_length",
+        /// An instruction that speaks of the first image, image B, the target image…
+        NamesImages = "names_images",
+        /// An instruction with nearly every content word of the target's text.
+        DescribesTarget = "describes_target",
+        /// An instruction that is, or has in it, the alternative text or caption of an image.
+        RepeatsMetadata = "repeats_metadata",
+        /// An instruction by a template.
+        TemplateLike = "template_like",
+        /// An instruction with a number that neither the page nor the images have.
+        InventedDetail = "invented_detail",
+        /// An instruction with placeholders, markup or addresses in it.
+        Malformed = "malformed",
+        /// An instruction in another language than `instruct.language`.
+        WrongLanguage = "wrong_language",
+        /// The same instruction as another of its group.
+        DuplicateInstruction = "duplicate_instruction",
         /// In the val or test split, and one of its clusters is in train.
         SplitLeak = "split_leak",
         /// Past `export.max_per_domain`.
@@ -158,6 +192,8 @@ reasons! {
         BodyBroken = "body_broken",
         /// More redirects than `http.max_redirects`, a loop, or one that leads nowhere.
         BadRedirect = "bad_redirect",
+        /// The endpoint answered, with nothing that can be used.
+        ReplyUnusable = "reply_unusable",
         /// The image says it is of a known format and does not decode.
         DecodeError = "decode_error",
         /// Decoding took longer than `fetch.decode_timeout_s`.

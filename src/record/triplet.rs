@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ImageId;
+use super::{AltText, Flag, ImageId, Safety};
 
 /// What an image shows, in words: a row of `descriptions`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,12 @@ pub struct Description {
     pub caption: String,
     /// Content labels, the most telling first.
     pub labels: Vec<String>,
+    /// What a model saw that is not for everybody; none where none looked.
+    pub safety: Option<Safety>,
+    /// What makes it a poor example, by a model.
+    pub flags: Vec<Flag>,
+    /// How `alt` fits the image, by a model.
+    pub alt_text: Option<AltText>,
     /// Provider and model, or `page-text`.
     pub generator: String,
     /// Hash of prompt, schema and model; empty where there is none.
@@ -61,16 +67,31 @@ pub struct Instruction {
     pub generator: String,
     /// Hash of prompt, schema and model; empty where there is none.
     pub prompt_hash: String,
+    /// What the template makes of the same pair, beside a model's instruction.
+    pub baseline: Option<String>,
 }
 
 /// An image as Hugging Face's `Image` feature has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageBytes {
-    /// The file; none in an export without images.
+    /// The file.
     #[serde(with = "serde_bytes")]
-    pub bytes: Option<Vec<u8>>,
+    pub bytes: Vec<u8>,
     /// A name with the right extension.
     pub path: String,
+}
+
+impl ImageBytes {
+    /// An image under the name that says what it is.
+    pub fn named(image_id: &ImageId, bytes: Vec<u8>) -> Self {
+        let extension = match bytes.as_slice() {
+            [0x89, b'P', ..] => "png",
+            [b'G', b'I', b'F', ..] => "gif",
+            [b'R', b'I', b'F', b'F', ..] => "webp",
+            _ => "jpg",
+        };
+        Self { bytes, path: format!("{image_id}.{extension}") }
+    }
 }
 
 /// What is known of one side of a triplet.

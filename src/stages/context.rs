@@ -132,6 +132,20 @@ pub enum StageError {
         /// What DataFusion said.
         problem: String,
     },
+    /// A model can be asked nothing more.
+    #[error(transparent)]
+    Model(#[from] crate::endpoint::ModelError),
+    /// Requests wait in files to be answered elsewhere.
+    #[error("{0}")]
+    Waiting(String),
+    /// A prompt or schema cannot be used.
+    #[error("{key}: {problem}")]
+    Prompt {
+        /// Dotted key.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
     /// A file named in the configuration cannot be used.
     #[error("{key}: {}: {problem}", .path.display())]
     ConfigFile {
@@ -142,6 +156,13 @@ pub enum StageError {
         /// Why not.
         problem: String,
     },
+}
+
+impl StageError {
+    /// Whether it only says that something else ended the stage.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted)
+    }
 }
 
 /// Opens a table for a stage, refusing to mix configurations.

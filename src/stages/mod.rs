@@ -1,6 +1,7 @@
 //! The stages, a folder each. They never import each other: tables, and what every
 //! stage is given ([`context`]), are all they share.
 
+pub mod asking;
 pub mod collect;
 pub mod context;
 pub mod describe;

@@ -9,6 +9,8 @@
 //! [`Fingerprint`] what a table's content depends on, [`RunDir`] the whole.
 
 mod fingerprint;
+mod gather;
+mod journal;
 mod lock;
 mod manifest;
 mod objects;
@@ -22,6 +24,8 @@ mod sql;
 mod table;
 
 pub use fingerprint::{Fingerprint, Mismatch};
+pub use gather::{Gathered, Gatherer};
+pub use journal::{Journal, Keyed};
 pub use lock::{Lock, LockAttempt};
 pub use manifest::{Counts, FileInfo, Manifest};
 pub use objects::{Store, StoreError};

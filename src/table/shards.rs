@@ -20,8 +20,8 @@ pub struct Triplet {
     pub triplet_id: String,
     pub pair_id: String,
     pub instruction_index: u32,
-    pub query_image: ImageBytes,
-    pub target_image: ImageBytes,
+    pub query_image: Option<ImageBytes>,
+    pub target_image: Option<ImageBytes>,
     pub instruction: String,
     pub relation: String,
     pub query_image_id: ImageId,
@@ -62,8 +62,8 @@ impl Triplet {
     /// Text and images put together.
     pub fn new(
         text: TripletText,
-        query_image: ImageBytes,
-        target_image: ImageBytes,
+        query_image: Option<ImageBytes>,
+        target_image: Option<ImageBytes>,
         hard_negatives: Option<Vec<ImageBytes>>,
     ) -> Self {
         let TripletText { query, target, .. } = text;
@@ -119,7 +119,7 @@ fn image_type() -> DataType {
 }
 
 fn image_weight(image: &ImageBytes) -> usize {
-    image.bytes.as_ref().map_or(0, Vec::len) + image.path.len() + 64
+    image.bytes.len() + image.path.len() + 64
 }
 
 /// `{"info": {"features": …}}` as the Hugging Face `datasets` library reads it, so that columns of
@@ -190,8 +190,9 @@ impl Row for Triplet {
     }
 
     fn weight(&self) -> usize {
-        let negatives: usize = self.hard_negatives.iter().flatten().map(image_weight).sum();
-        image_weight(&self.query_image) + image_weight(&self.target_image) + negatives + 2048
+        let images = self.query_image.iter().chain(&self.target_image);
+        let images = images.chain(self.hard_negatives.iter().flatten());
+        images.map(image_weight).sum::<usize>() + 2048
     }
 
     const BYTES_COLUMNS: &'static [&'static str] =
@@ -205,8 +206,8 @@ impl Row for Triplet {
 /// An image to retrieve from: a row of `test_pool`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PoolImage {
-    /// The image.
-    pub image: ImageBytes,
+    /// The image; none in an export without images.
+    pub image: Option<ImageBytes>,
     /// sha256 of the original bytes.
     pub image_id: ImageId,
     /// Near-duplicates share it; the pool has one image of each.
@@ -232,7 +233,7 @@ impl Row for PoolImage {
     }
 
     fn weight(&self) -> usize {
-        image_weight(&self.image) + 512
+        self.image.as_ref().map_or(0, image_weight) + 512
     }
 
     const BYTES_COLUMNS: &'static [&'static str] = &["image.bytes"];

@@ -14,6 +14,9 @@ impl Row for Description {
             text("image_id"),
             text("caption"),
             list("labels", DataType::Utf8),
+            optional("safety", DataType::Utf8),
+            list("flags", DataType::Utf8),
+            optional("alt_text", DataType::Utf8),
             text("generator"),
             text("prompt_hash"),
         ]
@@ -54,6 +57,7 @@ impl Row for Instruction {
             text("instruction"),
             text("generator"),
             text("prompt_hash"),
+            optional("baseline", DataType::Utf8),
         ]
     }
 

@@ -64,12 +64,18 @@ impl Progress {
 
     /// One record is done, with the reason if it was not passed on.
     pub fn done(&self, reason: Option<Reason>) {
+        self.add_done(1);
+        if let Some(reason) = reason {
+            self.reject(reason);
+        }
+    }
+
+    /// A record that was counted as done was not passed on after all.
+    pub fn reject(&self, reason: Reason) {
         let counts = &self.0.counts;
-        counts.done.fetch_add(1, Relaxed);
-        match reason.map(Reason::class) {
-            Some(Class::Rejected) => counts.rejected.fetch_add(1, Relaxed),
-            Some(Class::Failed) => counts.failed.fetch_add(1, Relaxed),
-            None => 0,
+        match reason.class() {
+            Class::Rejected => counts.rejected.fetch_add(1, Relaxed),
+            Class::Failed => counts.failed.fetch_add(1, Relaxed),
         };
     }
 

@@ -2,8 +2,12 @@
 
 mod language;
 mod mask;
+mod refusal;
+mod wording;
 mod words;
 
 pub use language::detect as detect_language;
 pub use mask::mask;
+pub use refusal::refusal;
+pub use wording::Wording;
 pub use words::{content_words, fold, is_stopword, pieces, words};

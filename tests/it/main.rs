@@ -5,12 +5,15 @@
 
 mod command;
 mod config;
+mod endpoint;
 mod forget;
 mod gimp;
 mod groups;
 mod interop;
 mod kill;
 mod layering;
+mod model_server;
+mod models;
 mod no_unsafe;
 mod politeness;
 mod rehydrate;

@@ -33,7 +33,7 @@ async fn images_come_back_verified_and_losses_are_counted() {
     command.args(["--set", "export.images=none"]);
     assert!(run(command).await.status.success());
     let (full, bare) = (mined.tables("full").await, mined.tables("bare").await);
-    assert!(bare.triplets.iter().all(|row| row.query_image.bytes.is_none()));
+    assert!(bare.triplets.iter().all(|row| row.query_image.is_none()));
     assert_eq!(full.triplets.len(), bare.triplets.len());
     let folder = mined.folder.path().join("bare/triplets");
     let size: u64 = std::fs::read_dir(folder)
@@ -44,7 +44,7 @@ async fn images_come_back_verified_and_losses_are_counted() {
 
     let (mut triplets, _) = rehydrated(&mined, "again", &[]).await;
     triplets.iter_mut().for_each(|row| row.fetched_at = 0);
-    let bytes = |row: &Triplet| (row.query_image.bytes.clone(), row.target_image.bytes.clone());
+    let bytes = |row: &Triplet| (row.query_image.clone(), row.target_image.clone());
     let images: Vec<_> = triplets.iter().map(bytes).collect();
     assert_eq!(images, full.triplets.iter().map(bytes).collect::<Vec<_>>());
 
@@ -53,7 +53,7 @@ async fn images_come_back_verified_and_losses_are_counted() {
     let lost = format!("lost={}", full.triplets.len() - kept.len());
     assert!(stderr.contains(&lost), "{lost} is not in {stderr}");
     for row in &kept {
-        let bytes = row.query_image.bytes.as_ref().unwrap();
+        let bytes = &row.query_image.as_ref().unwrap().bytes;
         let original = full.images.iter().find(|image| image.image_id == row.query_image_id);
         assert_eq!(bytes, &original.unwrap().bytes);
     }

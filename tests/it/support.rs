@@ -131,8 +131,10 @@ pub struct Tables {
     pub triplets: Vec<Triplet>,
     /// `test_pool`.
     pub test_pool: Vec<PoolImage>,
-    /// `descriptions` and `instructions`, as text.
-    pub texts: Vec<String>,
+    /// `descriptions`.
+    pub descriptions: Vec<Description>,
+    /// `instructions`.
+    pub instructions: Vec<Instruction>,
 }
 
 impl Tables {
@@ -151,13 +153,21 @@ impl Tables {
         groups.iter_mut().for_each(|image| image.fetched_at = 0);
         let mut triplets: Vec<Triplet> = rows(&run, "triplets", "rows").await;
         triplets.iter_mut().for_each(|triplet| triplet.fetched_at = 0);
-        let descriptions: Vec<Description> = rows(&run, "descriptions", "rows").await;
-        let instructions: Vec<Instruction> = rows(&run, "instructions", "rows").await;
-        let mut texts: Vec<String> = descriptions.iter().map(|row| format!("{row:?}")).collect();
-        texts.extend(instructions.iter().map(|row| format!("{row:?}")));
+        let descriptions = rows(&run, "descriptions", "rows").await;
+        let instructions = rows(&run, "instructions", "rows").await;
         let pairs = rows(&run, "pairs", "rows").await;
         let test_pool = rows(&run, "test_pool", "rows").await;
-        Self { pages, images, rejects, groups, pairs, triplets, test_pool, texts }
+        Self {
+            pages,
+            images,
+            rejects,
+            groups,
+            pairs,
+            triplets,
+            test_pool,
+            descriptions,
+            instructions,
+        }
     }
 
     /// The rejects of one table.
@@ -176,7 +186,8 @@ impl Tables {
                 tables.pairs.iter().map(|row| format!("pair {row:?}")).collect(),
                 tables.triplets.iter().map(|row| format!("triplet {row:?}")).collect(),
                 tables.test_pool.iter().map(|row| format!("pool {row:?}")).collect(),
-                tables.texts.clone(),
+                tables.descriptions.iter().map(|row| format!("{row:?}")).collect(),
+                tables.instructions.iter().map(|row| format!("{row:?}")).collect(),
             ];
             for (table, rejects) in &tables.rejects {
                 lists.push(rejects.iter().map(|row| format!("{table} {row:?}")).collect());

@@ -5,12 +5,14 @@ use std::fmt::Write;
 
 use super::Shards;
 use crate::config::ExportImages;
+use crate::record::Instruction;
 use crate::stages::context::{Context, StageError};
-use crate::store::{Counts, Manifest};
+use crate::store::{Counts, Manifest, read_rows};
 use crate::table::{
     DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
     OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
 };
+use crate::text::Wording;
 
 /// The tables whose counts are the funnel, in order.
 const FUNNEL: [&str; 11] = [
@@ -34,7 +36,8 @@ pub async fn write(ctx: &Context, triplets: &Shards, pool: &[Manifest]) -> Resul
         funnel.push((table, ctx.run.counts(table).await?));
     }
     let splits: Vec<_> = triplets.iter().map(|(split, parts)| (split.as_str(), &**parts)).collect();
-    let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel));
+    let wording = wording(ctx).await?;
+    let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel, &wording));
     ctx.run.store().replace(&format!("{TRIPLETS}/README.md"), text.into_bytes()).await?;
     let pool_splits = [("test", pool)];
     let rows: u64 = pool.iter().map(|part| part.rows("rows")).sum();
@@ -67,7 +70,31 @@ fn head(splits: &[(&str, &[Manifest])]) -> String {
     yaml
 }
 
-fn body(ctx: &Context, splits: &[(&str, &[Manifest])], funnel: &[(&str, Counts)]) -> String {
+/// How instructions are worded, beside what the template makes of the same pairs.
+async fn wording(ctx: &Context) -> Result<String, StageError> {
+    let (mut written, mut templates) = (Wording::default(), Wording::default());
+    for part in ctx.run.manifests(INSTRUCTIONS).await? {
+        let Some(file) = part.files.get("rows") else { continue };
+        let mut rows = read_rows::<Instruction>(ctx.run.store(), &file.path, 512).await?;
+        while let Some(batch) = rows.next().await? {
+            for row in batch {
+                written.add(&row.instruction);
+                row.baseline.iter().for_each(|baseline| templates.add(baseline));
+            }
+        }
+    }
+    if written.count() == 0 {
+        return Ok(String::new());
+    }
+    Ok(written.table(&templates))
+}
+
+fn body(
+    ctx: &Context,
+    splits: &[(&str, &[Manifest])],
+    funnel: &[(&str, Counts)],
+    wording: &str,
+) -> String {
     let mut text = String::from(
         "# Image triplets\n\n\
          (query image, instruction, target image) triplets mined from web pages by magiclens, an \
@@ -90,6 +117,9 @@ fn body(ctx: &Context, splits: &[(&str, &[Manifest])], funnel: &[(&str, Counts)]
             counts.output,
             reasons.join(", ")
         );
+    }
+    if !wording.is_empty() {
+        let _ = write!(text, "\n## How instructions are worded\n\n{wording}");
     }
     text.push_str(&sources(ctx));
     text

@@ -2,12 +2,11 @@
 //!
 //! [`compose`] puts together everything about a triplet but its images (a map over the parts of
 //! `groups`); [`plan`] decides over splits and caps and puts triplets into shards (a global plan
-//! without bytes); [`shards`] writes them, with the images that [`gather`] reads by their place in
-//! `images`; [`pool`] writes the images to retrieve from; [`card`] and [`sheet`] are for people.
+//! without bytes); [`shards`] writes them, with the images that a [`Gatherer`](crate::store::Gatherer) reads by
+//! their place in `images`; [`pool`] writes the images to retrieve from; [`card`] and [`sheet`] are for people.
 
 mod card;
 mod compose;
-mod gather;
 mod plan;
 mod pool;
 mod shards;

@@ -7,13 +7,12 @@ use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Held, Locator};
-use super::gather::Gatherer;
 use super::shards::image_of;
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::{ImageId, Split};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Row, Sql, Table};
+use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Row, Sql, Table};
 use crate::table::columns::required;
 use crate::table::{PoolImage, TEST_POOL, TRIPLET_PLAN};
 
@@ -169,7 +168,9 @@ async fn put(
         |row: &Shelved| Locator { part: row.part, row: row.row, image_id: row.image_id.clone() };
     let locators: Vec<Locator> = batch.iter().map(locate).collect();
     let images = match ctx.config.export.images {
-        ExportImages::Bytes => Some(gatherer.gather(&locators).await?),
+        ExportImages::Bytes => {
+            Some(gatherer.gather(locators.iter().map(|at| (at.part, at.row))).await?)
+        }
         ExportImages::None => None,
     };
     for (row, locator) in batch.into_iter().zip(&locators) {

@@ -1,13 +1,12 @@
 //! `triplets`: shards of rows with their images.
 
 use super::compose::Planned;
-use super::gather::{Gathered, Gatherer, named};
 use super::plan::{Sharding, Shelved, shelve};
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::{ImageBytes, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Table};
+use crate::store::{Fingerprint, Gathered, Gatherer, Manifest, Ordered, PlainPart, Table};
 use crate::table::{TRIPLETS, Triplet};
 
 /// Writes every shard; gives the committed ones of each split.
@@ -105,20 +104,27 @@ impl ShardWriter<'_> {
     }
 }
 
-fn locators(batch: &[Planned]) -> impl Iterator<Item = &super::compose::Locator> {
-    batch.iter().flat_map(|row| [&row.query, &row.target].into_iter().chain(&row.negatives))
+fn locators(batch: &[Planned]) -> impl Iterator<Item = (u32, u32)> {
+    let of = |row: &Planned| -> Vec<_> {
+        let images = [&row.query, &row.target].into_iter().chain(&row.negatives);
+        images.map(|locator| (locator.part, locator.row)).collect()
+    };
+    batch.iter().flat_map(of)
 }
 
 fn triplet(planned: Planned, images: Option<&Gathered>) -> Triplet {
-    let image = |locator| -> ImageBytes { image_of(locator, images) };
-    let negatives = (!planned.negatives.is_empty())
-        .then(|| planned.negatives.iter().map(image).collect::<Vec<_>>());
+    let image = |locator| image_of(locator, images);
+    let negatives: Vec<_> = planned.negatives.iter().filter_map(image).collect();
+    let negatives = (!negatives.is_empty()).then_some(negatives);
     let (query, target) = (image(&planned.query), image(&planned.target));
     Triplet::new(planned.text, query, target, negatives)
 }
 
-/// The image with its bytes, where images are exported at all.
-pub(super) fn image_of(locator: &super::compose::Locator, images: Option<&Gathered>) -> ImageBytes {
-    let bytes = images.and_then(|images| images.get(&(locator.part, locator.row)).cloned());
-    named(locator, bytes)
+/// The image, where images are exported at all.
+pub(super) fn image_of(
+    locator: &super::compose::Locator,
+    images: Option<&Gathered>,
+) -> Option<ImageBytes> {
+    let bytes = images?.get(&(locator.part, locator.row))?.clone();
+    Some(ImageBytes::named(&locator.image_id, bytes))
 }

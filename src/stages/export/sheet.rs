@@ -69,14 +69,14 @@ fn article(triplet: &Triplet) -> String {
     )
 }
 
-fn figure(image: &ImageBytes, caption: &str, url: &str) -> String {
-    let shown = match &image.bytes {
-        Some(bytes) => {
+fn figure(image: &Option<ImageBytes>, caption: &str, url: &str) -> String {
+    let shown = match image {
+        Some(image) => {
             let kind = match image.path.rsplit('.').next() {
                 Some("jpg") | None => "jpeg",
                 Some(kind) => kind,
             };
-            let data = BASE64_STANDARD.encode(bytes);
+            let data = BASE64_STANDARD.encode(&image.bytes);
             format!("<img alt=\"{}\" src=\"data:image/{kind};base64,{data}\">", escape(caption))
         }
         None => format!("<a href=\"{0}\">{0}</a>", escape(url)),
@@ -113,7 +113,7 @@ mod tests {
             instruction: hostile.clone(),
             query_caption: hostile.clone(),
             page_url: hostile.clone(),
-            query_image: ImageBytes { bytes: Some(vec![1]), path: "a.png".into() },
+            query_image: Some(ImageBytes { bytes: vec![1], path: "a.png".into() }),
             ..Triplet::default()
         };
         let html = article(&triplet);

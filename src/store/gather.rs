@@ -1,13 +1,11 @@
-//! Images by their place in `images`: ranged reads of single pages, many files at a time.
+//! Images by their place, part and row: ranged reads of single pages, many files at a time.
 
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, BinaryArray};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::compose::Locator;
-use crate::record::ImageBytes;
-use crate::store::{Manifest, PageReader, Store, StoreError};
+use super::{Manifest, PageReader, Store, StoreError};
 
 /// Files that are read at the same time.
 const FILES_AT_ONCE: usize = 8;
@@ -28,7 +26,7 @@ type PartImages = Vec<(u32, Vec<u8>)>;
 pub type Gathered = HashMap<(u32, u32), Vec<u8>>;
 
 impl Gatherer {
-    /// For images in these parts.
+    /// For images in these parts of `images`.
     pub fn new(store: &Store, images: &[Manifest]) -> Self {
         let file = |part: &Manifest| Some((part.part, part.files.get("rows")?.path.clone()));
         let files = images.iter().filter_map(file).collect();
@@ -38,11 +36,11 @@ impl Gatherer {
     /// The bytes of all of them, each once.
     pub async fn gather(
         &mut self,
-        wanted: impl IntoIterator<Item = &Locator>,
+        wanted: impl IntoIterator<Item = (u32, u32)>,
     ) -> Result<Gathered, StoreError> {
         let mut rows: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for locator in wanted {
-            rows.entry(locator.part).or_default().push(locator.row);
+        for (part, row) in wanted {
+            rows.entry(part).or_default().push(row);
         }
         for part in rows.keys() {
             self.open(*part).await?;
@@ -92,15 +90,4 @@ async fn read(reader: PageReader, rows: Vec<u32>) -> Result<PartImages, StoreErr
         );
     }
     Ok(images)
-}
-
-/// An image under the name that says what it is.
-pub fn named(locator: &Locator, bytes: Option<Vec<u8>>) -> ImageBytes {
-    let extension = match bytes.as_deref() {
-        Some([0x89, b'P', ..]) => "png",
-        Some([b'G', b'I', b'F', ..]) => "gif",
-        Some([b'R', b'I', b'F', b'F', ..]) => "webp",
-        _ => "jpg",
-    };
-    ImageBytes { bytes, path: format!("{}.{extension}", locator.image_id) }
 }

@@ -1,0 +1,251 @@
+//! What an endpoint says went wrong, out of the many shapes it is said in.
+//!
+//! `{"error": {…}}` (OpenAI, Google), `[{"error": {…}}]` (Google by its OpenAI-compatible path),
+//! `{"error": "…"}` (Ollama), `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI) and what
+//! proxies make of them. What it means for the request is in `classify`.
+
+use serde_json::Value;
+
+/// How deep an error may be wrapped into others.
+const DEEPEST: usize = 6;
+/// The most bytes of a body that is no JSON, and characters of a message, that are looked at.
+const LOOKED_AT: usize = 2048;
+/// Where pydantic begins to repeat the request, which may say anything.
+const ECHOES: [&str; 4] = ["'input':", "\"input\":", "input_value=", "'ctx':"];
+
+/// What an endpoint says went wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Complaint {
+    /// Its words, not yet cleaned.
+    pub message: String,
+    /// Its codes, types and reasons, lower case, a space between.
+    codes: String,
+    /// Codes, message and parameter, lower case: what is searched.
+    said: String,
+    /// The parameter complained about, lower case.
+    param: String,
+    /// The HTTP status in the body.
+    number: Option<u16>,
+    /// A quota of the day is spent.
+    daily: bool,
+}
+
+impl Complaint {
+    /// Reads a body; `None` where it complains of nothing.
+    pub fn of(body: &Value) -> Option<Self> {
+        let error = innermost(body);
+        let mut message = match error {
+            Value::String(text) => text.clone(),
+            Value::Object(_) => message(error).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let codes = codes(error);
+        let wrapped = !std::ptr::eq(error, body);
+        if message.is_empty() {
+            if !wrapped && !codes.split(' ').any(|code| code == "error") {
+                return None;
+            }
+            message = error.to_string();
+        }
+        Some(Self::new(message, codes, error))
+    }
+
+    /// Takes a body that is no JSON, such as a proxy's page, at its word.
+    pub fn raw(body: &[u8]) -> Self {
+        let seen = &body[..body.len().min(LOOKED_AT)];
+        Self::new(String::from_utf8_lossy(seen).into_owned(), String::new(), &Value::Null)
+    }
+
+    fn new(message: String, codes: String, error: &Value) -> Self {
+        let own = ECHOES.iter().filter_map(|echo| message.find(echo)).min();
+        let own: String = message[..own.unwrap_or(message.len())].chars().take(LOOKED_AT).collect();
+        let param = word(error.get("param")).to_lowercase();
+        let said = format!("{codes} {param} {}", own.to_lowercase());
+        let number =
+            ["code", "status", "status_code"].into_iter().find_map(|key| number(error.get(key)?));
+        Self { message, codes, said, param, number, daily: is_daily(error) }
+    }
+
+    /// Whether one of `words` (lower case) is among its codes or in its message.
+    pub fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.said.contains(word))
+    }
+
+    /// Whether one of `words` (lower case) is among its codes.
+    pub fn is_coded(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.codes.contains(word))
+    }
+
+    /// Whether it is about the parameter of this name.
+    pub fn is_about(&self, param: &str) -> bool {
+        self.param == param || (self.param.is_empty() && self.said.contains(param))
+    }
+
+    /// Whether a quota that only comes back tomorrow is spent.
+    pub fn is_daily(&self) -> bool {
+        self.daily
+    }
+
+    /// The HTTP status that the body claims, where it does.
+    pub fn number(&self) -> Option<u16> {
+        self.number
+    }
+}
+
+/// Unwraps lists and envelopes down to the object, or the text, that tells.
+fn innermost(body: &Value) -> &Value {
+    let mut at = body;
+    for _ in 0..DEEPEST {
+        let inner = match at {
+            Value::Array(all) => all.first(),
+            Value::Object(_) if is_text(at.get("message")) => None,
+            Value::Object(fields) => ["error", "detail", "errors", "message"]
+                .into_iter()
+                .find_map(|key| fields.get(key).filter(|value| is_told(value))),
+            _ => None,
+        };
+        let Some(inner) = inner else { break };
+        at = inner;
+    }
+    at
+}
+
+fn is_told(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+fn is_text(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+}
+
+fn message(error: &Value) -> Option<String> {
+    let text = |key: &str| error.get(key)?.as_str().filter(|text| !text.is_empty());
+    let message = ["message", "msg", "error_description", "title"].into_iter().find_map(text)?;
+    // FastAPI names the field beside the message, OpenRouter its provider's own words.
+    let place = error.get("loc").map(|loc| format!("{loc}: ")).unwrap_or_default();
+    let raw = error.pointer("/metadata/raw").and_then(Value::as_str);
+    let raw = raw.map(|raw| format!(": {raw}")).unwrap_or_default();
+    Some(format!("{place}{message}{raw}"))
+}
+
+fn codes(error: &Value) -> String {
+    let own = ["code", "type", "status", "reason", "object", "error_type"];
+    let own = own.into_iter().map(|key| word(error.get(key)));
+    let azure = word(error.pointer("/innererror/code"));
+    let google = details(error).map(|detail| word(detail.get("reason")));
+    let all: Vec<_> = own.chain([azure]).chain(google).filter(|code| !code.is_empty()).collect();
+    all.join(" ").to_lowercase()
+}
+
+fn word(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A status of an error, as a number or in digits.
+fn number(value: &Value) -> Option<u16> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|number| (300..600).contains(number))
+}
+
+fn details(error: &Value) -> impl Iterator<Item = &Value> {
+    error.get("details").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Google's QuotaFailure and ErrorInfo name the quota: `GenerateRequestsPerDayPerProjectPerModel`.
+fn is_daily(error: &Value) -> bool {
+    details(error).any(|detail| {
+        let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
+        let mut names = violations
+            .map(|violation| word(violation.get("quotaId")))
+            .chain([word(detail.pointer("/metadata/quota_limit"))]);
+        names.any(|name| name.contains("PerDay"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hostile;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_shape_is_read() {
+        for (body, message) in [
+            (json!({"error": {"message": "bad", "type": "x", "param": null, "code": null}}), "bad"),
+            (
+                json!([{"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}]),
+                "bad",
+            ),
+            (json!({"error": "model not found"}), "model not found"),
+            (json!({"object": "error", "message": "bad", "type": "BadRequestError"}), "bad"),
+            (json!({"detail": "Not Found"}), "Not Found"),
+            (
+                json!({"detail": [{"loc": ["body", "messages"], "msg": "Field required"}]}),
+                "[\"body\",\"messages\"]: Field required",
+            ),
+            (json!({"object": "error", "message": {"detail": [{"msg": "extra"}]}}), "extra"),
+            (json!({"error": {"error": {"message": "bad"}}}), "bad"),
+            (json!({"errors": [{"message": "bad", "code": 7003}], "success": false}), "bad"),
+            (json!({"error": "Unauthorized", "message": "no token"}), "no token"),
+            (
+                json!({"error": {"message": "Provider error", "metadata": {"raw": "too long"}}}),
+                "Provider error: too long",
+            ),
+            (json!({"error": {"code": 42}}), "{\"code\":42}"),
+            (json!({"error": 42}), "42"),
+        ] {
+            assert_eq!(Complaint::of(&body).unwrap().message, message, "{body}");
+        }
+        for body in [
+            json!({}),
+            json!([]),
+            json!(null),
+            json!(7),
+            json!({"choices": [], "error": null}),
+            json!({"error": {}, "id": "x", "object": "chat.completion"}),
+        ] {
+            assert!(Complaint::of(&body).is_none(), "{body}");
+        }
+        assert_eq!(Complaint::raw(b"<h1>Bad Gateway\xff").message, "<h1>Bad Gateway\u{fffd}");
+    }
+
+    #[test]
+    fn what_it_is_about() {
+        let of = |body: Value| Complaint::of(&body).unwrap();
+        let azure = of(json!({"error": {"message": "M", "code": "content_filter",
+            "innererror": {"code": "ResponsibleAIPolicyViolation"}, "status": 400}}));
+        assert!(azure.is_coded(&["responsibleaipolicyviolation"]));
+        assert_eq!(azure.number(), Some(400));
+        let google = of(json!({"error": {"code": 429, "message": "M", "details": [
+            {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}]}}));
+        assert!(google.is_daily());
+        let named = of(json!({"error": {"message": "no temperature here", "param": "max_tokens"}}));
+        assert!(named.is_about("max_tokens") && !named.is_about("temperature"));
+    }
+
+    #[test]
+    fn an_echo_of_the_request_says_nothing() {
+        let message =
+            "[{'type': 'missing', 'msg': 'Field required', 'input': {'response_format': 1}}]";
+        let complaint = Complaint::of(&json!({"error": {"message": message}})).unwrap();
+        assert!(complaint.says(&["field required"]) && !complaint.says(&["response_format"]));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(
+            body in hostile::json(),
+            raw in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let _ = Complaint::of(&body);
+            let _ = Complaint::raw(&raw);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Models behind endpoints: what is asked, how fast, for how much, and what came back.
+//!
+//! In reading order: [`ask`] (a question and an answer, whatever the wire), [`wire`] with [`openai`] and
+//! [`gemini`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
+//! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
+//! (money), [`model`] (one question through all of this), [`replies`] (answers kept, so that nothing is
+//! asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
+//! what is taken back).
+
+mod ask;
+mod batch;
+mod classify;
+mod clean;
+mod complaint;
+mod gemini;
+#[cfg(test)]
+mod hostile;
+mod model;
+mod openai;
+mod pace;
+mod pause;
+mod prompt;
+mod replies;
+mod schema;
+mod tally;
+mod trouble;
+mod wire;
+
+pub use ask::{Answer, Ask, Format, Piece, Usage};
+pub use batch::{BatchFiles, Taken};
+pub use model::{Forecast, IMAGE_TOKENS, Model, ModelError, Question, Verdict, estimate};
+pub use prompt::{Prompt, PromptError, hash};
+pub use replies::{AskError, Ended, Outcome, PartReplies, REPLIES, Reply, spent};
+pub use schema::{Checked, SchemaError, Unfit};
+pub use tally::{BudgetSpent, Reservation, Tally, Totals, cost};
+pub use wire::Wire;

@@ -1,0 +1,498 @@
+//! One model behind one endpoint: from a question to a reply, a counted failure, or the end of the
+//! run.
+//!
+//! What may pass is tried again, within `retries`, a quota over all calls and `total_timeout_s`; a
+//! throttled endpoint is waited for; what no call will be answered for (a wrong key, an unknown
+//! model, a spent budget, an endpoint that is down) ends the run, which can be gone on with later.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::ask::{Answer, Ask, Format, Piece, Usage};
+use super::pace::quota::{Pauses, RetryQuota};
+use super::pace::{Limits, Pace};
+use super::tally::{BudgetSpent, Tally, Totals};
+use super::trouble::{Trouble, clean};
+use super::wire::{Manner, Unknown, Wire};
+use crate::config::{Endpoint, Price, ResponseFormat};
+use crate::record::Reason;
+
+/// Longest answer that is read, in bytes.
+const MAX_BODY: usize = 8 << 20;
+/// Tries that may be in debt over all calls before failures are no longer tried again.
+const RETRY_QUOTA: u32 = 500;
+/// First pause of an endpoint that stopped answering.
+const COOLDOWN: Duration = Duration::from_secs(1);
+/// Idle connections are dropped after this long: before most servers drop them.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// Requests that may be turned down before any is answered.
+const MAX_SKIPS: usize = 20;
+/// Tokens of an image, about: what a 512-pixel image takes with most models.
+pub const IMAGE_TOKENS: u64 = 800;
+
+/// Something to ask, under the hash of all that decides over the answer.
+pub struct Question {
+    /// sha256, hex.
+    pub key: String,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The endpoint gave an answer, whatever it is worth.
+    Reply {
+        /// How it ended.
+        ended: super::Ended,
+        /// The answer's text, or why there is none.
+        text: String,
+        /// What it took, all tries together.
+        totals: Totals,
+    },
+    /// No answer this time.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// What was seen last.
+        detail: String,
+        /// What it took all the same.
+        totals: Totals,
+    },
+}
+
+/// Why no further call makes sense.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// The configuration cannot be used.
+    #[error("{key}: {problem}")]
+    Setup {
+        /// Dotted key.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The endpoint will answer no call.
+    #[error("{url}: {detail}{}", if *.has_key { "" } else { " (no key was sent; see key_env)" })]
+    Abort {
+        /// The endpoint.
+        url: String,
+        /// What it said.
+        detail: String,
+        /// Whether a key was sent.
+        has_key: bool,
+    },
+    /// The endpoint stopped answering.
+    #[error("{url}: {problem}; run again to go on (last: {last})")]
+    Down {
+        /// The endpoint.
+        url: String,
+        /// For how long.
+        problem: String,
+        /// The last error.
+        last: String,
+    },
+    /// A cap on money or tokens.
+    #[error(transparent)]
+    Budget(#[from] BudgetSpent),
+    /// Ctrl-C, or another call found one of the above.
+    #[error("interrupted; run again with the same --out to go on")]
+    Halted,
+}
+
+/// A model that can be asked.
+pub struct Model {
+    wire: Wire,
+    url: String,
+    http: reqwest::Client,
+    key: Option<SecretString>,
+    manner: Mutex<Manner>,
+    pace: Pace,
+    quota: RetryQuota,
+    tally: Tally,
+    price: Price,
+    config: Endpoint,
+    last_trouble: Mutex<String>,
+    has_answered: AtomicBool,
+    skips: AtomicUsize,
+    halt: CancellationToken,
+}
+
+/// One request that was sent.
+enum Sent {
+    Answer(Answer),
+    Trouble(Trouble, Reason),
+}
+
+impl Model {
+    /// Reads the key from the environment and opens the pool of connections. `halt` ends all
+    /// waiting; what is in flight then is finished.
+    pub fn new(
+        section: &str,
+        wire: Wire,
+        config: &Endpoint,
+        tally: &Tally,
+        halt: CancellationToken,
+    ) -> Result<Self, ModelError> {
+        let setup = |key: &str, problem: String| ModelError::Setup {
+            key: format!("{section}.endpoint.{key}"),
+            problem,
+        };
+        if config.model.is_empty() {
+            return Err(setup("model", format!("the provider {} needs one", wire.name())));
+        }
+        let base = match config.base_url.as_str() {
+            "" => wire.public_url(),
+            url => url,
+        };
+        let url = wire.url(base, &config.model).map_err(|problem| setup("base_url", problem))?;
+        let key = key(wire, config, base).map_err(|problem| setup("key_env", problem))?;
+        let http =
+            connector(wire, config, key.as_ref()).map_err(|problem| setup("base_url", problem))?;
+        let format = match config.response_format {
+            ResponseFormat::Auto | ResponseFormat::JsonSchema => Format::JsonSchema,
+            ResponseFormat::JsonObject => Format::JsonObject,
+            ResponseFormat::Text => Format::Text,
+        };
+        let limits = Limits {
+            concurrency: config.concurrency,
+            requests_per_minute: config.requests_per_minute,
+            tokens_per_minute: config.tokens_per_minute,
+            cooldown: COOLDOWN,
+            give_up: Duration::from_secs_f64(config.give_up_s),
+        };
+        Ok(Self {
+            wire,
+            url,
+            http,
+            key,
+            manner: Mutex::new(Manner::new(format)),
+            pace: Pace::new(limits),
+            quota: RetryQuota::new(RETRY_QUOTA),
+            price: tally.price(&config.model),
+            tally: tally.clone(),
+            config: config.clone(),
+            last_trouble: Mutex::default(),
+            has_answered: AtomicBool::new(false),
+            skips: AtomicUsize::new(0),
+            halt,
+        })
+    }
+
+    /// Calls that this process has in flight at most.
+    pub fn concurrency(&self) -> usize {
+        self.config.concurrency
+    }
+
+    /// Asks until there is an answer that `fits`, or tries are spent. An answer that was given and
+    /// does not fit is the reply then.
+    pub async fn ask(
+        &self,
+        question: &Question,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Verdict, ModelError> {
+        let deadline = Instant::now() + Duration::from_secs_f64(self.config.total_timeout_s);
+        let estimate = estimate(&question.ask);
+        let mut pauses = Pauses::new(self.config.retries);
+        let mut totals = Totals::default();
+        let mut attempt = 0;
+        loop {
+            let sent = match self.send(question, estimate, attempt, deadline).await? {
+                Some(sent) => sent,
+                None => {
+                    let detail = "no turn within total_timeout_s".to_owned();
+                    return Ok(Verdict::Failed { reason: Reason::Timeout, detail, totals });
+                }
+            };
+            match sent {
+                Sent::Answer(answer) => {
+                    totals.add(&self.settle(answer.usage(), estimate));
+                    let (ended, text) = self.read(answer);
+                    let is_last = ended != super::Ended::Said || fits(&text);
+                    if is_last || !self.may_retry(&mut pauses, deadline).await {
+                        return Ok(Verdict::Reply { ended, text, totals });
+                    }
+                    attempt += 1;
+                }
+                Sent::Trouble(
+                    Trouble::Busy { .. } | Trouble::Format { .. } | Trouble::Dialect { .. },
+                    _,
+                ) => {}
+                Sent::Trouble(Trouble::Skip { refused, detail }, _) => {
+                    let text = self.redact(&detail);
+                    self.none_but_skips(&text)?;
+                    if refused {
+                        let ended = super::Ended::Refused;
+                        return Ok(Verdict::Reply { ended, text, totals });
+                    }
+                    let reason = Reason::HttpClientError;
+                    return Ok(Verdict::Failed { reason, detail: text, totals });
+                }
+                Sent::Trouble(Trouble::Abort { detail }, _) => {
+                    let detail = self.redact(&detail);
+                    let has_key = self.key.is_some();
+                    return Err(ModelError::Abort { url: self.url.clone(), detail, has_key });
+                }
+                Sent::Trouble(Trouble::Broken { detail, usage }, reason) => {
+                    if let Some(usage) = usage {
+                        totals.add(&self.settle(Some(usage), estimate));
+                    }
+                    if !self.may_retry(&mut pauses, deadline).await {
+                        let detail = self.redact(&detail);
+                        return Ok(Verdict::Failed { reason, detail, totals });
+                    }
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits for a turn and sends one request; none where the deadline came first.
+    async fn send(
+        &self,
+        question: &Question,
+        estimate: Usage,
+        attempt: u64,
+        deadline: Instant,
+    ) -> Result<Option<Sent>, ModelError> {
+        let tokens = estimate.input + estimate.output;
+        let turn = tokio::select! {
+            biased;
+            () = self.halt.cancelled() => return Err(ModelError::Halted),
+            turn = timeout_at(deadline, self.pace.turn(tokens)) => turn,
+        };
+        let turn = match turn {
+            Err(_) => return Ok(None),
+            Ok(Ok(turn)) => turn,
+            Ok(Err(down)) => {
+                let last = self.last_trouble.lock().expect("no holder panics").clone();
+                let (url, problem) = (self.url.clone(), down.to_string());
+                return Err(ModelError::Down { url, problem, last });
+            }
+        };
+        let _reserved = self.tally.reserve(self.price, estimate)?;
+        let manner = *self.manner.lock().expect("no holder panics");
+        let body = self.wire.body(&question.ask, &self.config, manner, attempt);
+        let sent = self.exchange(body).await;
+        match &sent {
+            Sent::Answer(_) => {
+                self.has_answered.store(true, Ordering::Relaxed);
+                turn.succeeded();
+            }
+            Sent::Trouble(Trouble::Busy { after, .. }, _) => turn.busy(*after),
+            Sent::Trouble(Trouble::Broken { detail, .. }, _) => {
+                *self.last_trouble.lock().expect("no holder panics") = self.redact(detail);
+                turn.broken();
+            }
+            Sent::Trouble(trouble, _) => {
+                turn.succeeded();
+                if let Some(unknown) = trouble.unknown() {
+                    self.adapt(manner, unknown, trouble.detail())?;
+                }
+            }
+        }
+        Ok(Some(sent))
+    }
+
+    /// Asks for less from now on, where the endpoint did not know what was asked for.
+    fn adapt(&self, sent: Manner, unknown: Unknown, detail: &str) -> Result<(), ModelError> {
+        let mut manner = self.manner.lock().expect("no holder panics");
+        // Another call may have found out at the same time.
+        if *manner != sent {
+            return Ok(());
+        }
+        let is_free = self.config.response_format == ResponseFormat::Auto;
+        match sent.without(unknown, is_free) {
+            Some(weaker) => {
+                tracing::warn!(asked = ?sent, now = ?weaker, "the endpoint wants less: {}", self.redact(detail));
+                *manner = weaker;
+                Ok(())
+            }
+            None => {
+                let (url, has_key) = (self.url.clone(), self.key.is_some());
+                Err(ModelError::Abort { url, detail: self.redact(detail), has_key })
+            }
+        }
+    }
+
+    /// Ends the run where an endpoint turns down one request after the other and has answered none:
+    /// it is not this request that it does not like.
+    fn none_but_skips(&self, detail: &str) -> Result<(), ModelError> {
+        let skips = self.skips.fetch_add(1, Ordering::Relaxed) + 1;
+        if skips < MAX_SKIPS || self.has_answered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let detail = format!("none of the first {skips} requests was taken: {detail}");
+        Err(ModelError::Abort { url: self.url.clone(), detail, has_key: true })
+    }
+
+    async fn exchange(&self, body: Vec<u8>) -> Sent {
+        let broken = |detail: String, reason| {
+            Sent::Trouble(Trouble::Broken { detail: clean(&detail), usage: None }, reason)
+        };
+        let response = match self.http.post(&self.url).body(body).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let reason = match &error {
+                    error if error.is_timeout() => Reason::Timeout,
+                    error if error.is_connect() => Reason::ConnectError,
+                    _ => Reason::BodyBroken,
+                };
+                return broken(said(error.without_url()), reason);
+            }
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        match whole(response).await {
+            Ok(body) => {
+                let reason = match status {
+                    200 => Reason::ReplyUnusable,
+                    _ => Reason::HttpServerError,
+                };
+                match self.wire.read(status, &headers, &body, SystemTime::now()) {
+                    Ok(answer) => Sent::Answer(answer),
+                    Err(trouble) => Sent::Trouble(trouble, reason),
+                }
+            }
+            Err(detail) => broken(detail, Reason::BodyBroken),
+        }
+    }
+
+    /// Whether another try is granted; waits for its time.
+    async fn may_retry(&self, pauses: &mut Pauses, deadline: Instant) -> bool {
+        let Some(pause) = pauses.next() else { return false };
+        if !self.quota.try_take(1) || Instant::now() + pause >= deadline {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.halt.cancelled() => true,
+        }
+    }
+
+    fn settle(&self, usage: Option<Usage>, estimate: Usage) -> Totals {
+        self.quota.succeeded();
+        // What says nothing of tokens is counted as it was estimated.
+        self.tally.settle(self.price, usage.unwrap_or(estimate))
+    }
+
+    fn read(&self, answer: Answer) -> (super::Ended, String) {
+        match answer {
+            Answer::Said { text, .. } => (super::Ended::Said, self.mask(text)),
+            Answer::Cut { text, .. } => (super::Ended::Cut, self.mask(text)),
+            Answer::Refused { detail, .. } => (super::Ended::Refused, self.redact(&detail)),
+        }
+    }
+
+    /// A key is nobody's to read, whoever repeats it.
+    fn mask(&self, text: String) -> String {
+        match self.key.as_ref().map(ExposeSecret::expose_secret) {
+            Some(key) if text.contains(key) => text.replace(key, "***"),
+            _ => text,
+        }
+    }
+
+    fn redact(&self, detail: &str) -> String {
+        self.mask(clean(&self.mask(detail.to_owned())))
+    }
+}
+
+/// What is still to be asked, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Forecast {
+    /// Calls.
+    pub calls: u64,
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written, at most.
+    pub output: u64,
+    /// In the unit of `budget.prices`, at most.
+    pub cost: f64,
+}
+
+/// About what a question takes: four bytes a token, and the longest answer.
+pub fn estimate(ask: &Ask) -> Usage {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.len() as u64 / 4 + 1,
+        Piece::Image { .. } => IMAGE_TOKENS,
+    };
+    let input = ask.system.len() as u64 / 4 + 8 + ask.user.iter().map(piece).sum::<u64>();
+    Usage { input, output: u64::from(ask.max_tokens) }
+}
+
+fn key(wire: Wire, config: &Endpoint, base: &str) -> Result<Option<SecretString>, String> {
+    let name = match config.key_env.as_str() {
+        "" if base == wire.public_url() => wire.usual_key_env(),
+        "" => return Ok(None),
+        name => name,
+    };
+    match std::env::var(name) {
+        Ok(key) if !key.trim().is_empty() => Ok(Some(key.trim().to_owned().into())),
+        _ => Err(format!("the environment variable {name} is not set")),
+    }
+}
+
+fn connector(
+    wire: Wire,
+    config: &Endpoint,
+    key: Option<&SecretString>,
+) -> Result<reqwest::Client, String> {
+    crate::http::install_tls();
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(key) = key {
+        let is_bearer = config.bearer || wire == Wire::OpenAi;
+        let (name, value) = if is_bearer {
+            (AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
+        } else {
+            (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned())
+        };
+        let value = HeaderValue::from_str(&value);
+        let mut value = value.map_err(|_| "the key has characters no header can carry")?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    let seconds = Duration::from_secs_f64;
+    reqwest::Client::builder()
+        .user_agent(concat!("magiclens/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(seconds(config.connect_timeout_s))
+        .timeout(seconds(config.request_timeout_s))
+        .pool_idle_timeout(POOL_IDLE)
+        .tcp_keepalive(Duration::from_secs(30))
+        .build()
+        .map_err(|error| said(error.without_url()))
+}
+
+/// The body, up to a cap.
+async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => body.extend(chunk),
+            Ok(Some(_)) => return Err(format!("an answer of more than {MAX_BODY} bytes")),
+            Err(error) => return Err(said(error.without_url())),
+        }
+    }
+}
+
+/// An error with its causes: reqwest's own text names none.
+fn said(error: reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

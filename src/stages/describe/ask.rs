@@ -1,0 +1,177 @@
+//! Showing an image to a model, with what its page says about it.
+
+use bytes::Bytes;
+use futures::stream;
+use serde::Serialize;
+
+use super::gate::{DescribeReply, DescribeRules, judge};
+use super::{Images, STAGE};
+use crate::config::Config;
+use crate::endpoint::{Forecast, PartReplies, Question, Wire};
+use crate::record::{Description, GroupImage, Reason};
+use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
+use crate::stages::context::{Context, StageError};
+use crate::store::{Gatherer, Manifest, RowStream, RunDir, read_rows};
+
+const PROMPT: &str = include_str!("../../../prompts/describe.v1.md");
+const SCHEMA: &str = include_str!("../../../schemas/describe.json");
+
+/// Images that are read from `images` at once.
+const BATCH: usize = 32;
+
+/// The model with its prompt.
+pub struct Describer {
+    asking: Asking,
+    rules: DescribeRules,
+    images: Vec<Manifest>,
+}
+
+/// What the template sees.
+#[derive(Serialize)]
+struct Data<'a> {
+    page_title: &'a str,
+    heading: &'a str,
+    alt: &'a str,
+    caption: &'a str,
+    nearby_text: &'a str,
+}
+
+/// The answers of one part.
+pub struct Answers<'a> {
+    describer: &'a Describer,
+    replies: PartReplies,
+}
+
+impl Describer {
+    /// Reads prompt, schema and key.
+    pub fn new(ctx: &Context, wire: Wire, images: Images<'_>) -> Result<Self, StageError> {
+        let config = &ctx.config.describe;
+        let prompt = text_of("describe.prompt", &config.prompt, PROMPT)?;
+        let asking = Asking::new(ctx, STAGE, wire, &config.endpoint, &texts(&prompt))?;
+        let rules = DescribeRules {
+            reject_safety: config.reject_safety.clone(),
+            reject_flags: config.reject_flags.clone(),
+        };
+        Ok(Self { asking, rules, images: images.to_vec() })
+    }
+
+    /// Provider and model.
+    pub fn generator(&self) -> &str {
+        self.asking.generator()
+    }
+
+    /// Hash of what is asked, content aside.
+    pub fn prompt_hash(&self) -> &str {
+        self.asking.prompt_hash()
+    }
+
+    /// Asks what is not known yet of a part of `groups`.
+    pub async fn ask(
+        &self,
+        ctx: &Context,
+        part: u32,
+        groups: &str,
+    ) -> Result<Answers<'_>, StageError> {
+        let replies = self.asking.replies(ctx, part)?;
+        let rows = read_rows::<GroupImage>(ctx.run.store(), groups, BATCH).await?;
+        let gatherer = Gatherer::new(ctx.run.store(), &self.images);
+        let open = Open { ctx, describer: self, replies: &replies, gatherer, rows };
+        let questions = stream::try_unfold(open, |mut open| async {
+            let batch = open.next().await?;
+            Ok::<_, StageError>(batch.map(|batch| (batch, open)))
+        });
+        self.asking.ask_all::<DescribeReply>(ctx, &replies, questions).await?;
+        Ok(Answers { describer: self, replies })
+    }
+
+    fn render(&self, image: &GroupImage) -> Result<Rendered, StageError> {
+        self.asking.render(&data(image), &[image.look.image_id.as_str()])
+    }
+}
+
+fn texts(prompt: &str) -> Texts<'_> {
+    Texts { prompt, demonstrations: "", schema: SCHEMA, schema_name: "description" }
+}
+
+fn data(image: &GroupImage) -> Data<'_> {
+    Data {
+        page_title: &image.page_title,
+        heading: &image.heading,
+        alt: &image.alt,
+        caption: &image.caption,
+        nearby_text: &image.nearby_text,
+    }
+}
+
+/// What calls and tokens the rest of the stage takes, about.
+pub async fn forecast(
+    config: &Config,
+    run: &RunDir,
+    groups: &[Manifest],
+) -> Result<Forecast, StageError> {
+    let prompt = text_of("describe.prompt", &config.describe.prompt, PROMPT)?;
+    let endpoint = &config.describe.endpoint;
+    forecast_of(config, run, STAGE, groups, endpoint, &texts(&prompt), 1, |image: &GroupImage| {
+        serde_json::to_value(data(image)).expect("texts are plain data")
+    })
+    .await
+}
+
+/// The rows of a part that have no reply yet, with their images.
+struct Open<'a> {
+    ctx: &'a Context,
+    describer: &'a Describer,
+    replies: &'a PartReplies,
+    gatherer: Gatherer,
+    rows: RowStream<GroupImage>,
+}
+
+impl Open<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<Question>>, StageError> {
+        while let Some(batch) = self.rows.next().await? {
+            let mut open = Vec::new();
+            for image in batch {
+                let rendered = self.describer.render(&image)?;
+                if self.replies.is_known(&rendered.key) {
+                    self.ctx.progress.done(None);
+                } else {
+                    open.push((rendered, (image.look.image_part, image.look.image_row)));
+                }
+            }
+            if open.is_empty() {
+                continue;
+            }
+            let mut images = self.gatherer.gather(open.iter().map(|(_, place)| *place)).await?;
+            let question = |(rendered, place)| {
+                let bytes = images.remove(&place).unwrap_or_default();
+                self.describer.asking.question(rendered, vec![Bytes::from(bytes)])
+            };
+            return Ok(Some(open.into_iter().map(question).collect()));
+        }
+        Ok(None)
+    }
+}
+
+impl Answers<'_> {
+    /// The description of an image, or why there is none.
+    pub fn of(
+        &self,
+        image: &GroupImage,
+    ) -> Result<Result<Description, (Reason, String)>, StageError> {
+        let Describer { asking, rules, .. } = self.describer;
+        let key = self.describer.render(image)?.key;
+        let reply = asking.answer::<DescribeReply>(&self.replies, &key)?;
+        Ok(reply.and_then(|reply| judge(reply, rules)).map(|reply| Description {
+            group_id: image.group_id.clone(),
+            position: image.position,
+            image_id: image.look.image_id.clone(),
+            caption: reply.caption,
+            labels: reply.labels,
+            safety: Some(reply.safety),
+            flags: reply.flags,
+            alt_text: Some(reply.alt_text),
+            generator: asking.generator().to_owned(),
+            prompt_hash: asking.prompt_hash().to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,273 @@
+//! Having a model write instructions, from both images' metadata and the page's title.
+
+use futures::stream;
+use serde::Serialize;
+
+use super::gate::{InstructReply, InstructRules, SeenInstructions, SideText, Sources, judge};
+use super::input::{Group, Groups, Known};
+use super::{Outcomes, PartInput, STAGE, templated};
+use crate::config::Config;
+use crate::endpoint::{Forecast, PartReplies, Question, Wire};
+use crate::record::{Instruction, Pair, Reason, Reject};
+use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
+use crate::stages::context::{Context, StageError};
+use crate::store::{Manifest, RunDir};
+
+const PROMPT: &str = include_str!("../../../prompts/instruct.v1.md");
+const DEMONSTRATIONS: &str = include_str!("../../../prompts/instruct.v1.demonstrations.json");
+const SCHEMA: &str = include_str!("../../../schemas/instruct.json");
+
+/// The model with its prompt.
+pub struct Instructor {
+    asking: Asking,
+    rules: InstructRules,
+    max: usize,
+}
+
+/// What the template sees.
+#[derive(Serialize)]
+struct Data<'a> {
+    page_title: &'a str,
+    max: usize,
+    query: Side<'a>,
+    target: Side<'a>,
+}
+
+#[derive(Serialize)]
+struct Side<'a> {
+    alt: &'a str,
+    labels: &'a [String],
+    caption: &'a str,
+}
+
+/// The answers of one part.
+pub struct Answers<'a> {
+    instructor: &'a Instructor,
+    replies: PartReplies,
+}
+
+impl Instructor {
+    /// Reads prompt, demonstrations, schema and key.
+    pub fn new(ctx: &Context, wire: Wire) -> Result<Self, StageError> {
+        let config = &ctx.config.instruct;
+        let files = Files::read(&ctx.config)?;
+        let is_live = config.provider != crate::config::InstructProvider::Batch;
+        let asking = if is_live {
+            Asking::new(ctx, STAGE, wire, &config.endpoint, &files.texts())?
+        } else {
+            Asking::offline(ctx, STAGE, wire, &config.endpoint, &files.texts())?
+        };
+        let language = Some(config.language.clone()).filter(|language| !language.is_empty());
+        let rules = InstructRules { language, ..InstructRules::default() };
+        Ok(Self { asking, rules, max: config.max_instructions })
+    }
+
+    /// Whether there is an endpoint that answers now.
+    pub fn is_live(&self) -> bool {
+        self.asking.is_live()
+    }
+
+    /// Prompt and model.
+    pub fn asking(&self) -> &Asking {
+        &self.asking
+    }
+
+    /// Provider and model.
+    pub fn generator(&self) -> &str {
+        self.asking.generator()
+    }
+
+    /// Hash of what is asked, content aside.
+    pub fn prompt_hash(&self) -> &str {
+        self.asking.prompt_hash()
+    }
+
+    /// Asks what is not known yet of a part.
+    pub async fn ask(
+        &self,
+        ctx: &Context,
+        input: PartInput<'_>,
+    ) -> Result<Answers<'_>, StageError> {
+        let replies = self.asking.replies(ctx, input.pairs.part)?;
+        if self.is_live() {
+            let open = match input.open(ctx).await? {
+                Some(groups) => Open { instructor: self, replies: &replies, groups, ctx },
+                None => return Ok(Answers { instructor: self, replies }),
+            };
+            let questions = stream::try_unfold(open, |mut open| async {
+                let questions = open.next().await?;
+                Ok::<_, StageError>(questions.map(|questions| (questions, open)))
+            });
+            self.asking.ask_all::<InstructReply>(ctx, &replies, questions).await?;
+        }
+        Ok(Answers { instructor: self, replies })
+    }
+
+    /// The question about a pair.
+    pub fn render(&self, group: &Group, pair: &Pair) -> Result<Rendered, StageError> {
+        let (query, target) = known(group, pair)?;
+        let page_title = &query.image.page_title;
+        let data =
+            Data { page_title, max: self.max, query: Side::of(query), target: Side::of(target) };
+        self.asking.render(&data, &[])
+    }
+}
+
+fn known<'a>(group: &'a Group, pair: &Pair) -> Result<(Known<'a>, Known<'a>), StageError> {
+    Ok((group.known(pair.query_position)?, group.known(pair.target_position)?))
+}
+
+impl<'a> Side<'a> {
+    fn of(known: Known<'a>) -> Self {
+        let Known { description, image } = known;
+        Self { alt: &image.alt, labels: &description.labels, caption: &description.caption }
+    }
+}
+
+/// The files that the configuration names, or those built in.
+struct Files {
+    prompt: String,
+    demonstrations: String,
+}
+
+impl Files {
+    fn read(config: &Config) -> Result<Self, StageError> {
+        let config = &config.instruct;
+        let prompt = text_of("instruct.prompt", &config.prompt, PROMPT)?;
+        let path = &config.demonstrations;
+        let demonstrations = text_of("instruct.demonstrations", path, DEMONSTRATIONS)?;
+        Ok(Self { prompt, demonstrations })
+    }
+
+    fn texts(&self) -> Texts<'_> {
+        Texts {
+            prompt: &self.prompt,
+            demonstrations: &self.demonstrations,
+            schema: SCHEMA,
+            schema_name: "instructions",
+        }
+    }
+}
+
+/// What calls and tokens the rest of the stage takes, about: as if every text were of middling length.
+pub async fn forecast(
+    config: &Config,
+    run: &RunDir,
+    pairs: &[Manifest],
+) -> Result<Forecast, StageError> {
+    let files = Files::read(config)?;
+    let middling = "a text of about the length that alternative texts and captions have";
+    let side =
+        serde_json::json!({ "alt": middling, "labels": ["one", "two"], "caption": middling });
+    let data = serde_json::json!({
+        "page_title": middling,
+        "max": config.instruct.max_instructions,
+        "query": side,
+        "target": side,
+    });
+    let endpoint = &config.instruct.endpoint;
+    forecast_of(config, run, STAGE, pairs, endpoint, &files.texts(), 0, |_: &Pair| data.clone())
+        .await
+}
+
+/// The pairs of a part that have no reply yet.
+struct Open<'a> {
+    instructor: &'a Instructor,
+    replies: &'a PartReplies,
+    groups: Groups,
+    ctx: &'a Context,
+}
+
+impl Open<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<Question>>, StageError> {
+        while let Some(group) = self.groups.next().await? {
+            let mut questions = Vec::new();
+            for pair in &group.pairs {
+                let rendered = self.instructor.render(&group, pair)?;
+                if self.replies.is_known(&rendered.key) {
+                    self.ctx.progress.done(None);
+                } else {
+                    questions.push(self.instructor.asking.question(rendered, Vec::new()));
+                }
+            }
+            if !questions.is_empty() {
+                return Ok(Some(questions));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Answers<'_> {
+    /// What became of the pairs of a group: no instruction twice.
+    pub fn of(&self, group: &Group) -> Result<Outcomes, StageError> {
+        let mut seen = SeenInstructions::default();
+        let mut outcomes = Outcomes::new();
+        for pair in &group.pairs {
+            self.pair(group, pair, &mut seen, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn pair(
+        &self,
+        group: &Group,
+        pair: &Pair,
+        seen: &mut SeenInstructions,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), StageError> {
+        let (query, target) = known(group, pair)?;
+        let reject = |reason: Reason, detail: &str| {
+            let detail = format!("pair {}: {detail}", pair.pair_id);
+            let reject = Reject::new(target.image.image_url.as_str(), reason, detail);
+            Err(Reject { page_url: target.image.page_url.clone(), ..reject })
+        };
+        let Instructor { asking, rules, max } = self.instructor;
+        let key = self.instructor.render(group, pair)?.key;
+        let reply = match asking.answer::<InstructReply>(&self.replies, &key)? {
+            Ok(reply) => reply,
+            Err((reason, detail)) => {
+                outcomes.push(reject(reason, &detail));
+                return Ok(());
+            }
+        };
+        let sources = Sources {
+            page_title: &query.image.page_title,
+            query: side_text(query),
+            target: side_text(target),
+        };
+        let judged = judge(&reply, &sources, rules);
+        if judged.is_empty() {
+            outcomes.push(reject(Reason::NoRelation, &reply.relation));
+        }
+        let baseline = templated(group, pair)?.ok().map(|change| change.instruction);
+        let mut index = 0;
+        for verdict in judged.into_iter().take(*max) {
+            let outcome = match verdict {
+                Ok(instruction) if seen.is_new(&instruction) => {
+                    let instruction_index = index;
+                    index += 1;
+                    Ok(Instruction {
+                        pair_id: pair.pair_id.clone(),
+                        group_id: pair.group_id.clone(),
+                        instruction_index,
+                        relation: reply.relation.trim().to_owned(),
+                        instruction,
+                        generator: asking.generator().to_owned(),
+                        prompt_hash: asking.prompt_hash().to_owned(),
+                        baseline: baseline.clone(),
+                    })
+                }
+                Ok(again) => reject(Reason::DuplicateInstruction, &again),
+                Err((problem, detail)) => reject(problem, &detail),
+            };
+            outcomes.push(outcome);
+        }
+        Ok(())
+    }
+}
+
+fn side_text<'a>(known: Known<'a>) -> SideText<'a> {
+    let Known { description, image } = known;
+    SideText { alt: &image.alt, caption: &description.caption, labels: &description.labels }
+}

@@ -1,0 +1,219 @@
+//! Records that were paid for: each is in the file before it counts, one line of JSON after another.
+//!
+//! Appending is one write to the operating system, so kill -9 loses nothing that was appended, and a
+//! lost machine at most what came since the last [`Journal::sync`]. A line that a kill cut short is
+//! passed over. Only where each record lies is held in memory.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::marker::PhantomData;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+
+/// How long an appended record may stay in the system's cache.
+const SYNC_EVERY: Duration = Duration::from_secs(20);
+
+/// A record with the name it is found by.
+pub trait Keyed: Serialize + DeserializeOwned {
+    /// sha256 of what was asked, hex.
+    fn key(&self) -> &str;
+}
+
+/// One append-only file of records; the last one of a key counts.
+pub struct Journal<R> {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+    record: PhantomData<fn() -> R>,
+}
+
+struct Inner {
+    file: File,
+    length: u64,
+    places: HashMap<[u8; 16], Place>,
+    synced: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: u32,
+}
+
+impl<R: Keyed> Journal<R> {
+    /// Opens or begins a file; reads it once to know what is there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let error = |error: std::io::Error| StoreError::corrupt(path.display().to_string(), error);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(error)?;
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).append(true).create(true).open(path).map_err(error)?;
+        let (mut places, mut length, mut is_whole) = (HashMap::new(), 0, true);
+        for_each_line(&file, |line, offset| {
+            is_whole = line.last() == Some(&b'\n');
+            length = offset + line.len() as u64;
+            if let Some(record) = parse::<R>(line).filter(|_| is_whole) {
+                places.insert(short(record.key()), Place { offset, length: line.len() as u32 });
+            }
+        })
+        .map_err(error)?;
+        if !is_whole {
+            file.write_all(b"\n").map_err(error)?;
+            length += 1;
+        }
+        let inner = Inner { file, length, places, synced: Instant::now() };
+        Ok(Self { path: path.to_owned(), inner: Mutex::new(inner), record: PhantomData })
+    }
+
+    /// Whether a record of this key is there.
+    pub fn contains(&self, key: &str) -> bool {
+        self.lock().places.contains_key(&short(key))
+    }
+
+    /// The record of a key.
+    pub fn get(&self, key: &str) -> Result<Option<R>, StoreError> {
+        let inner = self.lock();
+        let Some(&place) = inner.places.get(&short(key)) else { return Ok(None) };
+        let mut line = vec![0; place.length as usize];
+        inner.file.read_exact_at(&mut line, place.offset).map_err(|error| self.error(error))?;
+        Ok(parse(&line).filter(|record: &R| record.key() == key))
+    }
+
+    /// Appends a record: when this returns, a killed process does not lose it.
+    pub fn append(&self, record: &R) -> Result<(), StoreError> {
+        let mut line = serde_json::to_vec(record).expect("records are plain data");
+        line.push(b'\n');
+        let mut inner = self.lock();
+        inner.file.write_all(&line).map_err(|error| self.error(error))?;
+        let place = Place { offset: inner.length, length: line.len() as u32 };
+        inner.places.insert(short(record.key()), place);
+        inner.length += line.len() as u64;
+        if inner.synced.elapsed() >= SYNC_EVERY {
+            inner.synced = Instant::now();
+            inner.file.sync_data().map_err(|error| self.error(error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything appended is on the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.lock().file.sync_data().map_err(|error| self.error(error))
+    }
+
+    /// Calls `visit` with every whole record of a file, those that a later one replaced included.
+    pub fn for_each(path: &Path, mut visit: impl FnMut(R)) -> Result<(), StoreError> {
+        let error = |error: std::io::Error| StoreError::corrupt(path.display().to_string(), error);
+        let file = File::open(path).map_err(error)?;
+        let each = |line: &[u8], _| parse(line).into_iter().for_each(&mut visit);
+        for_each_line(&file, each).map_err(error)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder of this lock panics")
+    }
+
+    fn error(&self, error: std::io::Error) -> StoreError {
+        StoreError::corrupt(self.path.display().to_string(), error)
+    }
+}
+
+/// Half of a sha256 is enough to find a record, which then names its whole key.
+fn short(key: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    if hex::decode_to_slice(key.get(..32).unwrap_or_default(), &mut short).is_err() {
+        let bytes = key.as_bytes();
+        let length = bytes.len().min(16);
+        short[..length].copy_from_slice(&bytes[..length]);
+    }
+    short
+}
+
+fn parse<R: Keyed>(line: &[u8]) -> Option<R> {
+    serde_json::from_slice(line).ok()
+}
+
+fn for_each_line(file: &File, mut visit: impl FnMut(&[u8], u64)) -> std::io::Result<()> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut line, mut offset) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line)? {
+            0 => return Ok(()),
+            length => {
+                visit(&line, offset);
+                offset += length as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Record {
+        key: String,
+        text: String,
+    }
+
+    impl Keyed for Record {
+        fn key(&self) -> &str {
+            &self.key
+        }
+    }
+
+    fn record(n: u32, text: &str) -> Record {
+        Record { key: format!("{n:08x}{:056}", 0), text: text.to_owned() }
+    }
+
+    #[test]
+    fn records_outlive_the_process_and_a_torn_line_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("replies/part-00000.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        for n in 0..100 {
+            journal.append(&record(n, &"x".repeat(n as usize))).unwrap();
+        }
+        journal.append(&record(7, "again\nand again")).unwrap();
+        drop(journal);
+        let whole = std::fs::metadata(&path).unwrap().len();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"key\":\"ff").unwrap();
+        for _ in 0..2 {
+            let journal = Journal::<Record>::open(&path).unwrap();
+            assert_eq!(journal.get(&record(99, "").key).unwrap().unwrap().text.len(), 99);
+            assert_eq!(journal.get(&record(7, "").key).unwrap().unwrap().text, "again\nand again");
+            assert_eq!(journal.get(&record(1000, "").key).unwrap(), None);
+            journal.append(&record(5000, "new")).unwrap();
+            assert_eq!(journal.get(&record(5000, "").key).unwrap(), Some(record(5000, "new")));
+        }
+        assert!(std::fs::metadata(&path).unwrap().len() > whole);
+        let mut count = 0;
+        Journal::<Record>::for_each(&path, |_| count += 1).unwrap();
+        assert_eq!(count, 103);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_file_of_anything_opens_and_takes_records(bytes: Vec<u8>) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("j");
+            std::fs::write(&path, &bytes).unwrap();
+            let journal = Journal::<Record>::open(&path).unwrap();
+            journal.append(&record(1, "kept")).unwrap();
+            drop(journal);
+            let journal = Journal::<Record>::open(&path).unwrap();
+            assert_eq!(journal.get(&record(1, "").key).unwrap(), Some(record(1, "kept")));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Thousands of calls against an endpoint that fails in every way: nothing is lost, nothing is paid
+//! twice, nothing is tried forever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use magiclens::config::{Budget, Endpoint, Price};
+use magiclens::endpoint::{
+    Ask, AskError, Ended, Model, ModelError, Outcome, PartReplies, Piece, Question, Tally, Totals,
+    Wire,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::model_server::{Act, Call, ModelServer, answer_for};
+use crate::support::soak;
+
+fn question(n: usize) -> Question {
+    let ask = Ask {
+        system: "Say something.".into(),
+        user: vec![Piece::Text(format!("question {n}"))],
+        schema_name: "something",
+        schema: Arc::new(json!({ "type": "object" })),
+        max_tokens: 50,
+        temperature: 0.5,
+        seed: Some(1),
+    };
+    Question { key: format!("{n:08x}{:056}", 0), ask }
+}
+
+fn endpoint(server: &ModelServer) -> Endpoint {
+    Endpoint {
+        base_url: server.url(),
+        model: "test-model".into(),
+        concurrency: 100,
+        request_timeout_s: 2.0,
+        ..Endpoint::default()
+    }
+}
+
+fn model(wire: Wire, endpoint: &Endpoint, tally: &Tally) -> Model {
+    Model::new("describe", wire, endpoint, tally, CancellationToken::new()).unwrap()
+}
+
+fn tally() -> Tally {
+    Tally::new(&Budget::default(), Totals::default())
+}
+
+fn fits(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object())
+}
+
+async fn ask_all(
+    model: &Model,
+    replies: &PartReplies,
+    questions: impl IntoIterator<Item = usize>,
+) -> Vec<Result<(), AskError>> {
+    let open = questions.into_iter().map(question).filter(|q| !replies.is_known(&q.key));
+    let asked = open.map(|question| replies.ask(model, question, fits));
+    stream::iter(asked).buffer_unordered(model.concurrency()).collect().await
+}
+
+/// The wire's own way to say no.
+fn odd_answer(call: &Call, kind: u64) -> Act {
+    let is_gemini = call.path.contains("generateContent");
+    let message = |finish: &str, content: Value| {
+        Act::Body(json!({
+            "choices": [{ "finish_reason": finish, "message": content }],
+            "usage": { "prompt_tokens": 100, "completion_tokens": 5 },
+        }))
+    };
+    match kind {
+        0 if is_gemini => Act::Body(json!({ "promptFeedback": { "blockReason": "SAFETY" } })),
+        0 => message("content_filter", json!({ "content": "" })),
+        1 if is_gemini => Act::Body(json!({ "candidates": [{ "finishReason": "RECITATION" }] })),
+        1 => message("stop", json!({ "content": null, "refusal": "I cannot help with that." })),
+        2 if is_gemini => Act::Body(json!({ "candidates": [{
+            "finishReason": "MAX_TOKENS", "content": { "parts": [{ "text": "{\"a" }] },
+        }] })),
+        2 => message("length", json!({ "content": "{\"a" })),
+        3 if is_gemini => Act::Body(json!({ "candidates": [] })),
+        3 => Act::Body(json!({ "choices": [] })),
+        4 if is_gemini => Act::Body(json!({ "candidates": [{ "finishReason": "NEW_REASON" }] })),
+        4 => message("new_reason", json!({ "content": "" })),
+        5 => Act::Say("this is no JSON".into()),
+        6 => Act::Say("[1, 2]".into()),
+        7 => Act::Status(200, Vec::new(), "<html>a proxy</html>".into()),
+        8 => Act::Reset,
+        9 => Act::Half,
+        10 => Act::Status(500, Vec::new(), json!({ "error": "internal" }).to_string()),
+        _ => {
+            Act::Status(400, Vec::new(), json!({ "error": { "message": "too long" } }).to_string())
+        }
+    }
+}
+
+/// A storm of 429 in the second tenth, a burst of 5xx in the fourth, odd answers everywhere.
+fn weather(call: &Call, calls: usize) -> Act {
+    let tenth = call.number * 10 / calls;
+    if tenth == 1 && call.in_flight > 5 {
+        let headers = match call.number % 3 {
+            0 => vec![("retry-after-ms", "200".to_owned())],
+            1 => vec![("retry-after", "1".to_owned())],
+            _ => Vec::new(),
+        };
+        let body = match call.path.contains("generateContent") {
+            true => json!({ "error": { "code": 429, "status": "RESOURCE_EXHAUSTED",
+                "message": "slow down" } }),
+            false => json!({ "error": { "message": "Rate limit reached", "type": "requests" } }),
+        };
+        return Act::Status(429, headers, body.to_string());
+    }
+    if tenth == 3 && call.number % 2 == 0 {
+        return Act::Status(503, Vec::new(), String::new());
+    }
+    // The same content has the same fate, except that what may pass does pass in the end.
+    let fate = call.content % 1000;
+    let passes = call.number % 3 == 0;
+    match fate {
+        0..60 if fate % 12 < 5 || fate % 12 == 11 || !passes => odd_answer(call, fate % 12),
+        60..63 if !passes => Act::Stall(Duration::from_secs(3)),
+        _ => Act::Say(answer_for(call)),
+    }
+}
+
+async fn storm(wire: Wire) {
+    let calls = soak(2_000, 10_000);
+    let server = ModelServer::start(move |call| weather(call, calls)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+    let tally = tally();
+    let model = model(wire, &endpoint(&server), &tally);
+    for outcome in ask_all(&model, &replies, 0..calls).await {
+        outcome.unwrap();
+    }
+    let (mut said, mut cut, mut refused, mut failed, mut paid) = (0, 0, 0, 0, 0);
+    for n in 0..calls {
+        match replies.outcome(&question(n).key).unwrap() {
+            Outcome::Reply(reply) => {
+                paid += reply.totals.calls;
+                match reply.ended {
+                    Ended::Said => said += 1,
+                    Ended::Cut => cut += 1,
+                    Ended::Refused => refused += 1,
+                    Ended::Failed => panic!("{reply:?} is kept as an answer"),
+                }
+            }
+            Outcome::Failed(..) => failed += 1,
+            Outcome::Open => panic!("question {n} was lost"),
+        }
+    }
+    assert_eq!(said + cut + refused + failed, calls);
+    assert!(said > calls * 9 / 10, "{said} of {calls} answered");
+    assert!(cut > 0 && refused > 0, "{cut} cut, {refused} refused");
+    assert!(paid >= (said + cut + refused) as u64 && paid <= tally.spent().calls, "{paid}");
+    // One call, its retries, and what a throttled endpoint turned down.
+    assert!(server.calls() < calls * 2, "{} requests for {calls} calls", server.calls());
+
+    // What was answered is not asked again, by another process neither.
+    let asked = server.calls();
+    let again = PartReplies::open(folder.path(), "describe", 0).unwrap();
+    for n in 0..calls {
+        if !matches!(replies.outcome(&question(n).key).unwrap(), Outcome::Failed(..)) {
+            assert!(again.is_known(&question(n).key));
+        }
+    }
+    ask_all(&model, &again, 0..calls).await;
+    assert!(server.calls() - asked <= failed * 5 + 100, "{} more", server.calls() - asked);
+    // Good answers are paid once.
+    for (content, times) in server.answered() {
+        let fate = content % 1000;
+        assert!(fate < 63 || times == 1, "{content} was answered {times} times");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_over_openai_loses_nothing() {
+    storm(Wire::OpenAi).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_over_gemini_loses_nothing() {
+    storm(Wire::Gemini).await;
+}
+
+async fn first_error(server: &ModelServer, config: &Endpoint, calls: usize) -> ModelError {
+    let folder = tempfile::tempdir().unwrap();
+    let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+    let model = model(Wire::OpenAi, config, &tally());
+    let outcomes = ask_all(&model, &replies, 0..calls).await;
+    assert!(server.calls() <= calls * 5, "{} requests", server.calls());
+    let error = outcomes.into_iter().find_map(Result::err).expect("the run goes on");
+    let AskError::Model(error) = error else { panic!("{error}") };
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_or_model_ends_the_run_at_once() {
+    for (status, body) in [
+        (401, json!({ "error": { "message": "Incorrect API key provided" } })),
+        (404, json!({ "error": { "message": "The model does not exist" } })),
+        (429, json!({ "error": { "message": "quota", "code": "insufficient_quota" } })),
+    ] {
+        let server =
+            ModelServer::start(move |_| Act::Status(status, Vec::new(), body.to_string())).await;
+        let config = Endpoint { concurrency: 1, ..endpoint(&server) };
+        let error = first_error(&server, &config, 3).await;
+        assert!(matches!(error, ModelError::Abort { .. }), "{error}");
+        assert!(error.to_string().contains("no key was sent"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_takes_no_request_at_all_ends_the_run() {
+    let body = json!({ "error": { "message": "images are not supported" } }).to_string();
+    let server = ModelServer::start(move |_| Act::Status(400, Vec::new(), body.clone())).await;
+    let config = Endpoint { concurrency: 1, ..endpoint(&server) };
+    let error = first_error(&server, &config, 50).await.to_string();
+    assert!(error.contains("none of the first 20 requests was taken"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_down_ends_the_run_after_a_while() {
+    let server = ModelServer::start(|_| Act::Reset).await;
+    let config = Endpoint { give_up_s: 3.0, ..endpoint(&server) };
+    let error = first_error(&server, &config, 200).await;
+    assert!(matches!(error, ModelError::Down { .. }), "{error}");
+    assert!(error.to_string().contains("run again to go on"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_does_not_know_is_left_out() {
+    let server = ModelServer::start(|call| {
+        let refuse = |param: &str, message: &str| {
+            let error =
+                json!({ "message": message, "param": param, "code": "unsupported_parameter" });
+            Act::Status(400, Vec::new(), json!({ "error": error }).to_string())
+        };
+        let format = call.body["response_format"]["type"].as_str().unwrap_or("none");
+        if format != "none" {
+            return refuse("response_format", "response_format is not supported");
+        }
+        if call.body.get("max_tokens").is_some() {
+            return refuse("max_tokens", "Unsupported parameter: 'max_tokens'");
+        }
+        Act::Say("{\"ok\": true}".into())
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+    let config = Endpoint { concurrency: 1, ..endpoint(&server) };
+    let model = model(Wire::OpenAi, &config, &tally());
+    for outcome in ask_all(&model, &replies, 0..10).await {
+        outcome.unwrap();
+    }
+    assert_eq!(server.calls(), 13, "three requests find out, ten are answered");
+    let last = server.bodies().pop().unwrap();
+    assert!(last.contains("JSON Schema") && last.contains("max_completion_tokens"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_is_never_passed() {
+    let server = ModelServer::start(|call| Act::Say(answer_for(call))).await;
+    let prices = [("test-model".to_owned(), Price { input: 10.0, output: 100.0 })];
+    // 100 tokens in and 20 out cost 0.003; 0.006 may be in flight for each.
+    let budget = Budget { max_cost: 0.1, prices: prices.into(), ..Budget::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut spent = Totals::default();
+    for _ in 0..2 {
+        let tally = Tally::new(&budget, spent);
+        let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+        let model = model(Wire::OpenAi, &endpoint(&server), &tally);
+        let outcomes = ask_all(&model, &replies, 0..1000).await;
+        let error = outcomes.into_iter().find_map(Result::err).expect("the money is spent");
+        assert!(error.to_string().starts_with("budget.max_cost = 0.1 would be passed"), "{error}");
+        assert!(tally.spent().cost <= 0.1 && tally.spent().cost > 0.03, "{:?}", tally.spent());
+        replies.seal().unwrap();
+        spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+        assert!((spent.cost - tally.spent().cost).abs() < 1e-9);
+    }
+    assert!(server.calls() < 34, "{} calls for 0.1", server.calls());
+}
