@@ -34,6 +34,8 @@ const COOLDOWN: Duration = Duration::from_secs(1);
 const POOL_IDLE: Duration = Duration::from_secs(50);
 /// Requests that may be turned down before any is answered.
 const MAX_SKIPS: usize = 20;
+/// Calls in a row that may fail for good.
+const MAX_FAILURES: usize = 50;
 /// Tokens of an image, about: what a 512-pixel image takes with most models.
 pub const IMAGE_TOKENS: u64 = 800;
 
@@ -122,6 +124,7 @@ pub struct Model {
     last_trouble: Mutex<String>,
     has_answered: AtomicBool,
     skips: AtomicUsize,
+    failures: AtomicUsize,
     halt: CancellationToken,
 }
 
@@ -182,6 +185,7 @@ impl Model {
             last_trouble: Mutex::default(),
             has_answered: AtomicBool::new(false),
             skips: AtomicUsize::new(0),
+            failures: AtomicUsize::new(0),
             halt,
         })
     }
@@ -246,6 +250,7 @@ impl Model {
                     }
                     if !self.may_retry(&mut pauses, deadline).await {
                         let detail = self.redact(&detail);
+                        self.none_but_failures(&detail)?;
                         return Ok(Verdict::Failed { reason, detail, totals });
                     }
                     attempt += 1;
@@ -284,12 +289,17 @@ impl Model {
         match &sent {
             Sent::Answer(_) => {
                 self.has_answered.store(true, Ordering::Relaxed);
+                self.failures.store(0, Ordering::Relaxed);
                 turn.succeeded();
             }
             Sent::Trouble(Trouble::Busy { after, .. }, _) => turn.busy(*after),
-            Sent::Trouble(Trouble::Broken { detail, .. }, _) => {
+            Sent::Trouble(Trouble::Broken { detail, .. }, reason) => {
                 *self.last_trouble.lock().expect("no holder panics") = self.redact(detail);
-                turn.broken();
+                match reason {
+                    // It works, and fails at this request: no reason to stop asking others.
+                    Reason::ReplyUnusable => turn.succeeded(),
+                    _ => turn.broken(),
+                }
             }
             Sent::Trouble(trouble, _) => {
                 turn.succeeded();
@@ -333,6 +343,17 @@ impl Model {
         Err(ModelError::Abort { url: self.url.clone(), detail, has_key: true })
     }
 
+    /// Ends the run where many calls in a row failed for good: an endpoint that answers each of them
+    /// with an error is as good as down.
+    fn none_but_failures(&self, last: &str) -> Result<(), ModelError> {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures < MAX_FAILURES {
+            return Ok(());
+        }
+        let problem = format!("{failures} calls in a row failed");
+        Err(ModelError::Down { url: self.url.clone(), problem, last: last.to_owned() })
+    }
+
     async fn exchange(&self, body: Vec<u8>) -> Sent {
         let broken = |detail: String, reason| {
             Sent::Trouble(Trouble::Broken { detail: clean(&detail), usage: None }, reason)
@@ -352,7 +373,7 @@ impl Model {
         match whole(response).await {
             Ok(body) => {
                 let reason = match status {
-                    200 => Reason::ReplyUnusable,
+                    200 | 500 => Reason::ReplyUnusable,
                     _ => Reason::HttpServerError,
                 };
                 match self.wire.read(status, &headers, &body, SystemTime::now()) {

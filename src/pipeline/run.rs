@@ -17,6 +17,7 @@ use crate::http::Client;
 use crate::record::Tombstones;
 use crate::stages::collect::{self, Seeds};
 use crate::stages::context::{Context, StageError};
+use crate::stages::wording::wording;
 use crate::stages::{describe, export, fetch, group, instruct, pair};
 use crate::store::{Kept, Lock, LockAttempt, RunDir, StoreError};
 use crate::table::{
@@ -302,6 +303,9 @@ async fn report(ctx: &Context) -> Result<Outcome, RunError> {
     println!("{}", funnel(&steps));
     if let Some(text) = spending(&ctx.run)? {
         println!("{text}");
+    }
+    if let Some(table) = wording(&ctx.run).await? {
+        println!("{table}");
     }
     tracing::info!(requests = ctx.client.requests(), "requests sent");
     let budget = ctx.config.run.failure_budget;

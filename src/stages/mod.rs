@@ -10,3 +10,4 @@ pub mod fetch;
 pub mod group;
 pub mod instruct;
 pub mod pair;
+pub mod wording;

@@ -12,6 +12,7 @@ mod groups;
 mod interop;
 mod kill;
 mod layering;
+mod llama;
 mod model_server;
 mod models;
 mod no_unsafe;

@@ -37,8 +37,6 @@ pub struct Call {
     pub number: usize,
     /// Calls in flight, this one included.
     pub in_flight: usize,
-    /// How often this content was answered with 200 before.
-    pub answered: usize,
     /// sha256 of the content without seed and format, as a number.
     pub content: u64,
     /// The path.
@@ -148,10 +146,9 @@ impl Shared {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let content = content(&body);
-        let answered = self.answered.lock().unwrap().get(&content).copied().unwrap_or_default();
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         self.bodies.lock().unwrap().push(body.to_string());
-        let call = Call { number, in_flight, answered, content, path, head, body };
+        let call = Call { number, in_flight, content, path, head, body };
         let act = (self.script)(&call);
         let good = |text: &str| wrap(&call, text).to_string();
         let (status, headers, text) = match act {

@@ -70,7 +70,9 @@ async fn models_describe_and_instruct_and_nothing_is_asked_twice() {
     let asked = server.calls();
     for redo in [None, Some("describe"), Some("instruct")] {
         let mut again = command(&mined, &server, "run");
-        redo.iter().for_each(|stage| drop(again.args(["--redo", stage])));
+        if let Some(stage) = redo {
+            again.args(["--redo", stage]);
+        }
         let output = run(again).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(server.calls(), asked, "after --redo {redo:?}");
@@ -182,6 +184,8 @@ async fn page_text_stays_data() {
     let mined = Mined::serve(&options()).await;
     let server = ModelServer::start(|call| {
         let block = page_block(call);
+        let text = call.body.to_string();
+        assert!(!text.contains("base64,\""), "an image without bytes");
         assert!(!block[6..].contains('<'), "markup in {block}");
         Act::Say(answer_for(call))
     })
@@ -293,7 +297,6 @@ fn answer_batch(requests: &Path, results: &Path, number: usize) -> usize {
         let call = Call {
             number: at,
             in_flight: 1,
-            answered: 0,
             content: crate::model_server::content(&request["body"]),
             path: "/v1/chat/completions".into(),
             head: String::new(),

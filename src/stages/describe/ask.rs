@@ -1,5 +1,7 @@
 //! Showing an image to a model, with what its page says about it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
@@ -11,7 +13,7 @@ use crate::endpoint::{Forecast, PartReplies, Question, Wire};
 use crate::record::{Description, GroupImage, Reason};
 use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Gatherer, Manifest, RowStream, RunDir, read_rows};
+use crate::store::{Gatherer, Manifest, RowStream, RunDir, StoreError, read_rows};
 
 const PROMPT: &str = include_str!("../../../prompts/describe.v1.md");
 const SCHEMA: &str = include_str!("../../../schemas/describe.json");
@@ -141,12 +143,15 @@ impl Open<'_> {
             if open.is_empty() {
                 continue;
             }
-            let mut images = self.gatherer.gather(open.iter().map(|(_, place)| *place)).await?;
-            let question = |(rendered, place)| {
-                let bytes = images.remove(&place).unwrap_or_default();
-                self.describer.asking.question(rendered, vec![Bytes::from(bytes)])
+            let images = self.gatherer.gather(open.iter().map(|(_, place)| *place)).await?;
+            // Two pages may show one image.
+            let images: HashMap<_, _> =
+                images.into_iter().map(|(place, bytes)| (place, Bytes::from(bytes))).collect();
+            let question = |(rendered, place)| match images.get(&place) {
+                Some(bytes) => Ok(self.describer.asking.question(rendered, vec![bytes.clone()])),
+                None => Err(StoreError::corrupt("images", format!("no image at {place:?}")).into()),
             };
-            return Ok(Some(open.into_iter().map(question).collect()));
+            return open.into_iter().map(question).collect::<Result<_, _>>().map(Some);
         }
         Ok(None)
     }

@@ -5,14 +5,13 @@ use std::fmt::Write;
 
 use super::Shards;
 use crate::config::ExportImages;
-use crate::record::Instruction;
 use crate::stages::context::{Context, StageError};
-use crate::store::{Counts, Manifest, read_rows};
+use crate::stages::wording::wording;
+use crate::store::{Counts, Manifest};
 use crate::table::{
     DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
     OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
 };
-use crate::text::Wording;
 
 /// The tables whose counts are the funnel, in order.
 const FUNNEL: [&str; 11] = [
@@ -36,7 +35,7 @@ pub async fn write(ctx: &Context, triplets: &Shards, pool: &[Manifest]) -> Resul
         funnel.push((table, ctx.run.counts(table).await?));
     }
     let splits: Vec<_> = triplets.iter().map(|(split, parts)| (split.as_str(), &**parts)).collect();
-    let wording = wording(ctx).await?;
+    let wording = wording(&ctx.run).await?;
     let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel, &wording));
     ctx.run.store().replace(&format!("{TRIPLETS}/README.md"), text.into_bytes()).await?;
     let pool_splits = [("test", pool)];
@@ -70,30 +69,11 @@ fn head(splits: &[(&str, &[Manifest])]) -> String {
     yaml
 }
 
-/// How instructions are worded, beside what the template makes of the same pairs.
-async fn wording(ctx: &Context) -> Result<String, StageError> {
-    let (mut written, mut templates) = (Wording::default(), Wording::default());
-    for part in ctx.run.manifests(INSTRUCTIONS).await? {
-        let Some(file) = part.files.get("rows") else { continue };
-        let mut rows = read_rows::<Instruction>(ctx.run.store(), &file.path, 512).await?;
-        while let Some(batch) = rows.next().await? {
-            for row in batch {
-                written.add(&row.instruction);
-                row.baseline.iter().for_each(|baseline| templates.add(baseline));
-            }
-        }
-    }
-    if written.count() == 0 {
-        return Ok(String::new());
-    }
-    Ok(written.table(&templates))
-}
-
 fn body(
     ctx: &Context,
     splits: &[(&str, &[Manifest])],
     funnel: &[(&str, Counts)],
-    wording: &str,
+    wording: &Option<String>,
 ) -> String {
     let mut text = String::from(
         "# Image triplets\n\n\
@@ -118,7 +98,7 @@ fn body(
             reasons.join(", ")
         );
     }
-    if !wording.is_empty() {
+    if let Some(wording) = wording {
         let _ = write!(text, "\n## How instructions are worded\n\n{wording}");
     }
     text.push_str(&sources(ctx));
