@@ -37,6 +37,8 @@ Examples:
   mine status runs/first                the funnel so far, with reasons
   mine forget runs/first --domain example.org
                                         take a site back; then run again
+  mine eval-prompts runs/first --a old.toml --b new.toml
+                                        two prompts over the same pairs
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
@@ -82,6 +84,23 @@ enum Verb {
         out: String,
         #[command(flatten)]
         layers: ConfigArgs,
+    },
+    /// Have two prompts or models write instructions for the same pairs of a run, into one table.
+    EvalPrompts {
+        /// The run directory.
+        out: String,
+        /// Configuration of side A: what its [instruct] differs in.
+        #[arg(long, value_name = "FILE")]
+        a: PathBuf,
+        /// Configuration of side B.
+        #[arg(long, value_name = "FILE")]
+        b: PathBuf,
+        /// Pairs, always the same ones.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        sample: usize,
+        /// The Parquet file to write.
+        #[arg(long, value_name = "FILE", default_value = "eval-prompts.parquet")]
+        table: PathBuf,
     },
     /// Print the configuration in force.
     Config {
@@ -211,6 +230,11 @@ async fn other(verb: Verb) -> Result<(), RunError> {
             let stop = CancellationToken::new();
             tokio::spawn(watch_ctrl_c(stop.clone()));
             pipeline::rehydrate(&dir, &out, &layers.layers(), stop).await
+        }
+        Verb::EvalPrompts { out, a, b, sample, table } => {
+            let stop = CancellationToken::new();
+            tokio::spawn(watch_ctrl_c(stop.clone()));
+            pipeline::eval_prompts(&out, [a, b], sample, &table, stop).await
         }
         Verb::Config { out, layers } => {
             pipeline::print_config(out.as_deref(), &layers.layers()).await

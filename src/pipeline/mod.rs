@@ -1,6 +1,7 @@
 //! Wiring: configuration, seeds, stages in order, status.
 
 mod error;
+mod eval_prompts;
 mod forget;
 mod rehydrate;
 mod run;
@@ -8,6 +9,7 @@ mod seeds;
 mod status;
 
 pub use error::RunError;
+pub use eval_prompts::eval_prompts;
 pub use forget::{compact, forget};
 pub use rehydrate::rehydrate;
 pub use run::{Options, Outcome, RunStage, run};

@@ -257,7 +257,7 @@ pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError
     Ok(())
 }
 
-fn context(
+pub(super) fn context(
     config: Config,
     run: RunDir,
     tombstones: Tombstones,

@@ -61,6 +61,22 @@ fn every_key_of_pipeline_toml_is_explained() {
 }
 
 #[test]
+fn configurations_in_the_docs_load() {
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("docs/providers")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let config = toml::from_str::<Config>(block);
+            config.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "only {seen} were found");
+}
+
+#[test]
 fn examples_load() {
     let mut seen = 0;
     for entry in fs::read_dir(root().join("examples")).unwrap() {

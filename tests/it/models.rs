@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use magiclens::stages::instruct::compare::Compared;
 use magiclens_demo::{Options, Rng};
 use serde_json::{Value, json};
 
@@ -285,6 +286,46 @@ async fn killed_runs_repeat_at_most_what_was_in_flight() {
         landed += kills;
     }
     assert!(landed > 0, "every run was over before its kill");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_prompts_are_compared_over_the_same_pairs() {
+    let mined = Mined::serve(&options()).await;
+    mined.run("run").await;
+    let server = ModelServer::start(|call| match call.body["model"].as_str() {
+        Some("terse") => Act::Say(answer_for(call).replace("is there one", "where is one")),
+        _ => Act::Say(answer_for(call)),
+    })
+    .await;
+    for side in ["chatty", "terse"] {
+        let text = format!(
+            "[instruct]\nprovider = \"openai\"\n[instruct.endpoint]\nbase_url = {:?}\nmodel = {side:?}\n",
+            server.url()
+        );
+        std::fs::write(mined.folder.path().join(format!("{side}.toml")), text).unwrap();
+    }
+    let compare = || {
+        let mut command = mine(mined.folder.path());
+        command.args(["eval-prompts", "run", "--a", "chatty.toml", "--b", "terse.toml"]);
+        command.args(["--sample", "10", "--table", "compared.parquet"]);
+        command
+    };
+    for _ in 0..2 {
+        let output = run(compare()).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(server.calls(), 20, "ten pairs for each side, once");
+    }
+    let store = magiclens::store::Store::open(mined.folder.path().to_str().unwrap()).unwrap();
+    let rows = magiclens::store::read_rows::<Compared>(&store, "compared.parquet", 64).await;
+    let rows = rows.unwrap().collect().await.unwrap();
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        assert!(row.a_instructions.iter().all(|text| text.starts_with("is there one")), "{row:?}");
+        assert!(row.b_instructions.iter().all(|text| text.starts_with("where is one")), "{row:?}");
+        assert!(!row.a_instructions.is_empty() || !row.a_problems.is_empty(), "{row:?}");
+    }
+    let firsts: HashSet<&str> = rows.iter().map(|row| row.first.as_str()).collect();
+    assert_eq!(firsts.len(), 2, "a judge does not see one side first every time");
 }
 
 /// Answers every request of a batch file as a batch service does, `lost` of them not.

@@ -198,7 +198,19 @@ impl Open<'_> {
     }
 }
 
+/// Answers that were asked for elsewhere.
+pub fn answers_of(instructor: &Instructor, replies: PartReplies) -> Answers<'_> {
+    Answers { instructor, replies }
+}
+
 impl Answers<'_> {
+    /// What became of one pair by itself.
+    pub fn of_pair(&self, group: &Group, pair: &Pair) -> Result<Outcomes, StageError> {
+        let mut outcomes = Outcomes::new();
+        self.pair(group, pair, &mut SeenInstructions::default(), &mut outcomes)?;
+        Ok(outcomes)
+    }
+
     /// What became of the pairs of a group: no instruction twice.
     pub fn of(&self, group: &Group) -> Result<Outcomes, StageError> {
         let mut seen = SeenInstructions::default();

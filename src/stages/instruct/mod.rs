@@ -6,6 +6,7 @@
 
 mod ask;
 mod batch;
+pub mod compare;
 mod gate;
 mod input;
 mod template;

@@ -1,0 +1,46 @@
+//! `mine eval-prompts`: two prompts or models over the same pairs, in one table.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::run::{context, lock};
+use super::status::existing;
+use crate::config::Layers;
+use crate::stages::context::StageError;
+use crate::stages::instruct::{Inputs, compare};
+use crate::store::Store;
+use crate::table::{DESCRIPTIONS, GROUPS, PAIRS};
+
+/// Asks both configurations about the same `sample` pairs of a run and writes `table`.
+#[expect(clippy::print_stdout, reason = "the counts are this command's output")]
+pub async fn eval_prompts(
+    out: &str,
+    files: [PathBuf; 2],
+    sample: usize,
+    table: &Path,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let dir = existing(out)?;
+    let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
+    let kept = dir.kept().await?.unwrap_or_default();
+    let mut sides = Vec::new();
+    for file in files {
+        let run_dir = Some(kept.config.clone());
+        let layers = Layers { run_dir, file: Some(file), ..Layers::default() };
+        let tombstones = dir.tombstones().await?;
+        sides.push(context(layers.load()?, dir.clone(), tombstones, stop.clone())?);
+    }
+    let inputs = Inputs {
+        groups: dir.manifests(GROUPS).await?,
+        descriptions: dir.manifests(DESCRIPTIONS).await?,
+        pairs: dir.manifests(PAIRS).await?,
+    };
+    let folder = table.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let store = Store::open(&folder.unwrap_or(Path::new(".")).to_string_lossy())?;
+    let name = table.file_name().unwrap_or_default().to_string_lossy();
+    let [pairs, a, b] = compare::run(&sides[0], &sides[1], &inputs, sample, &store, &name).await?;
+    println!("{pairs} pairs; with an instruction: {a} by A, {b} by B; {}", table.display());
+    Ok(())
+}
