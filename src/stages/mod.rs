@@ -1,5 +1,5 @@
-//! The stages, a folder each. They never import each other: tables, and what every
-//! stage is given ([`context`]), are all they share.
+//! The stages, a folder each. They never import each other: tables, what every stage is given
+//! ([`context`]), what asks models ([`asking`]) and what counts words ([`wording`]) are all they share.
 
 pub mod asking;
 pub mod collect;

@@ -15,6 +15,9 @@ const LEVELS: &[&[&str]] = &[
     &["pipeline"],
 ];
 
+/// What stages share, and what is no stage.
+const SHARED: [&str; 3] = ["asking", "context", "wording"];
+
 /// A path that some code names, as segments after `crate`.
 struct Import {
     line: usize,
@@ -111,8 +114,9 @@ fn fault(module: &[String], target: &[String]) -> Option<String> {
         return Some(format!("`{own}` (level {from}) uses `{used}` (level {to})"));
     }
     match (own.as_str(), used.as_str(), module.get(1), target.get(1)) {
-        // What every stage is given is no stage.
-        ("stages", "stages", Some(one), Some(other)) if one != other && other != "context" => {
+        ("stages", "stages", Some(one), Some(other))
+            if one != other && !SHARED.contains(&other.as_str()) =>
+        {
             Some(format!("stage `{one}` uses stage `{other}`"))
         }
         _ => None,

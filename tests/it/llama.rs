@@ -69,6 +69,8 @@ async fn start() -> Option<Llama> {
         .arg(folder.join("model.gguf"))
         .args([port.to_string().as_str(), KEY])
         .env("MMPROJ", folder.join("mmproj.gguf"))
+        // Four slots share it, and this model's tokens are short.
+        .env("N_CTX", "65536")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -15,7 +15,7 @@ use crate::endpoint::PartReplies;
 use crate::record::Pair;
 use crate::stages::context::{Context, StageError};
 use crate::store::{Layout, Row, RowWriter, Store, read_rows};
-use crate::table::columns::{list, required, text};
+use crate::table::columns::{list, text};
 
 /// Replies of comparisons lie beside those of the stage.
 const STEP: &str = "compare";
