@@ -3,7 +3,7 @@
 //! In reading order: [`ask`] (a question and an answer, whatever the wire), [`wire`] with [`openai`] and
 //! [`gemini`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
 //! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
-//! (money), [`model`] (one question through all of this), [`replies`] (answers kept, so that nothing is
+//! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] (answers kept, so that nothing is
 //! asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
 //! what is taken back).
 
@@ -12,6 +12,8 @@ mod batch;
 mod classify;
 mod clean;
 mod complaint;
+mod connection;
+mod estimate;
 mod gemini;
 #[cfg(test)]
 mod hostile;
@@ -28,7 +30,8 @@ mod wire;
 
 pub use ask::{Answer, Ask, Format, Piece, Usage};
 pub use batch::{BatchFiles, Taken};
-pub use model::{Forecast, IMAGE_TOKENS, Model, ModelError, Question, Verdict, estimate};
+pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
+pub use model::{Model, ModelError, Question, Verdict};
 pub use prompt::{Prompt, PromptError, hash};
 pub use replies::{AskError, Ended, Outcome, PartReplies, REPLIES, Reply, spent};
 pub use schema::{Checked, SchemaError, Unfit};

@@ -7,37 +7,31 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{Answer, Ask, Format, Piece, Usage};
+use super::ask::{Answer, Ask, Format, Usage};
+use super::connection::{Connection, Sent};
+use super::estimate::estimate;
 use super::pace::quota::{Pauses, RetryQuota};
 use super::pace::{Limits, Pace};
 use super::tally::{BudgetSpent, Tally, Totals};
-use super::trouble::{Trouble, clean};
+use super::trouble::Trouble;
 use super::wire::{Manner, Unknown, Wire};
 use crate::config::{Endpoint, Price, ResponseFormat};
 use crate::record::Reason;
 
-/// Longest answer that is read, in bytes.
-const MAX_BODY: usize = 8 << 20;
 /// Tries that may be in debt over all calls before failures are no longer tried again.
 const RETRY_QUOTA: u32 = 500;
 /// First pause of an endpoint that stopped answering.
 const COOLDOWN: Duration = Duration::from_secs(1);
-/// Idle connections are dropped after this long: before most servers drop them.
-const POOL_IDLE: Duration = Duration::from_secs(50);
 /// Requests that may be turned down before any is answered.
 const MAX_SKIPS: usize = 20;
 /// Calls in a row that may fail for good.
 const MAX_FAILURES: usize = 50;
-/// Tokens of an image, about: what a 512-pixel image takes with most models.
-pub const IMAGE_TOKENS: u64 = 800;
 
 /// Something to ask, under the hash of all that decides over the answer.
 pub struct Question {
@@ -112,9 +106,7 @@ pub enum ModelError {
 /// A model that can be asked.
 pub struct Model {
     wire: Wire,
-    url: String,
-    http: reqwest::Client,
-    key: Option<SecretString>,
+    connection: Connection,
     manner: Mutex<Manner>,
     pace: Pace,
     quota: RetryQuota,
@@ -126,12 +118,6 @@ pub struct Model {
     skips: AtomicUsize,
     failures: AtomicUsize,
     halt: CancellationToken,
-}
-
-/// One request that was sent.
-enum Sent {
-    Answer(Answer),
-    Trouble(Trouble, Reason),
 }
 
 impl Model {
@@ -151,14 +137,8 @@ impl Model {
         if config.model.is_empty() {
             return Err(setup("model", format!("the provider {} needs one", wire.name())));
         }
-        let base = match config.base_url.as_str() {
-            "" => wire.public_url(),
-            url => url,
-        };
-        let url = wire.url(base, &config.model).map_err(|problem| setup("base_url", problem))?;
-        let key = key(wire, config, base).map_err(|problem| setup("key_env", problem))?;
-        let http =
-            connector(wire, config, key.as_ref()).map_err(|problem| setup("base_url", problem))?;
+        let connection =
+            Connection::open(wire, config).map_err(|(key, problem)| setup(key, problem))?;
         let format = match config.response_format {
             ResponseFormat::Auto | ResponseFormat::JsonSchema => Format::JsonSchema,
             ResponseFormat::JsonObject => Format::JsonObject,
@@ -173,9 +153,7 @@ impl Model {
         };
         Ok(Self {
             wire,
-            url,
-            http,
-            key,
+            connection,
             manner: Mutex::new(Manner::new(format)),
             pace: Pace::new(limits),
             quota: RetryQuota::new(RETRY_QUOTA),
@@ -230,7 +208,7 @@ impl Model {
                     _,
                 ) => {}
                 Sent::Trouble(Trouble::Skip { refused, detail }, _) => {
-                    let text = self.redact(&detail);
+                    let text = self.connection.redact(&detail);
                     self.none_but_skips(&text)?;
                     if refused {
                         let ended = super::Ended::Refused;
@@ -240,16 +218,20 @@ impl Model {
                     return Ok(Verdict::Failed { reason, detail: text, totals });
                 }
                 Sent::Trouble(Trouble::Abort { detail }, _) => {
-                    let detail = self.redact(&detail);
-                    let has_key = self.key.is_some();
-                    return Err(ModelError::Abort { url: self.url.clone(), detail, has_key });
+                    let detail = self.connection.redact(&detail);
+                    let has_key = self.connection.has_key();
+                    return Err(ModelError::Abort {
+                        url: self.connection.url().to_owned(),
+                        detail,
+                        has_key,
+                    });
                 }
                 Sent::Trouble(Trouble::Broken { detail, usage }, reason) => {
                     if let Some(usage) = usage {
                         totals.add(&self.settle(Some(usage), estimate));
                     }
                     if !self.may_retry(&mut pauses, deadline).await {
-                        let detail = self.redact(&detail);
+                        let detail = self.connection.redact(&detail);
                         self.none_but_failures(&detail)?;
                         return Ok(Verdict::Failed { reason, detail, totals });
                     }
@@ -278,14 +260,14 @@ impl Model {
             Ok(Ok(turn)) => turn,
             Ok(Err(down)) => {
                 let last = self.last_trouble.lock().expect("no holder panics").clone();
-                let (url, problem) = (self.url.clone(), down.to_string());
+                let (url, problem) = (self.connection.url().to_owned(), down.to_string());
                 return Err(ModelError::Down { url, problem, last });
             }
         };
         let _reserved = self.tally.reserve(self.price, estimate)?;
         let manner = *self.manner.lock().expect("no holder panics");
         let body = self.wire.body(&question.ask, &self.config, manner, attempt);
-        let sent = self.exchange(body).await;
+        let sent = self.connection.exchange(body).await;
         match &sent {
             Sent::Answer(_) => {
                 self.has_answered.store(true, Ordering::Relaxed);
@@ -294,7 +276,8 @@ impl Model {
             }
             Sent::Trouble(Trouble::Busy { after, .. }, _) => turn.busy(*after),
             Sent::Trouble(Trouble::Broken { detail, .. }, reason) => {
-                *self.last_trouble.lock().expect("no holder panics") = self.redact(detail);
+                *self.last_trouble.lock().expect("no holder panics") =
+                    self.connection.redact(detail);
                 match reason {
                     // It works, and fails at this request: no reason to stop asking others.
                     Reason::ReplyUnusable => turn.succeeded(),
@@ -321,13 +304,13 @@ impl Model {
         let is_free = self.config.response_format == ResponseFormat::Auto;
         match sent.without(unknown, is_free) {
             Some(weaker) => {
-                tracing::warn!(asked = ?sent, now = ?weaker, "the endpoint wants less: {}", self.redact(detail));
+                tracing::warn!(asked = ?sent, now = ?weaker, "the endpoint wants less: {}", self.connection.redact(detail));
                 *manner = weaker;
                 Ok(())
             }
             None => {
-                let (url, has_key) = (self.url.clone(), self.key.is_some());
-                Err(ModelError::Abort { url, detail: self.redact(detail), has_key })
+                let (url, has_key) = (self.connection.url().to_owned(), self.connection.has_key());
+                Err(ModelError::Abort { url, detail: self.connection.redact(detail), has_key })
             }
         }
     }
@@ -340,7 +323,7 @@ impl Model {
             return Ok(());
         }
         let detail = format!("none of the first {skips} requests was taken: {detail}");
-        Err(ModelError::Abort { url: self.url.clone(), detail, has_key: true })
+        Err(ModelError::Abort { url: self.connection.url().to_owned(), detail, has_key: true })
     }
 
     /// Ends the run where many calls in a row failed for good: an endpoint that answers each of them
@@ -351,38 +334,11 @@ impl Model {
             return Ok(());
         }
         let problem = format!("{failures} calls in a row failed");
-        Err(ModelError::Down { url: self.url.clone(), problem, last: last.to_owned() })
-    }
-
-    async fn exchange(&self, body: Vec<u8>) -> Sent {
-        let broken = |detail: String, reason| {
-            Sent::Trouble(Trouble::Broken { detail: clean(&detail), usage: None }, reason)
-        };
-        let response = match self.http.post(&self.url).body(body).send().await {
-            Ok(response) => response,
-            Err(error) => {
-                let reason = match &error {
-                    error if error.is_timeout() => Reason::Timeout,
-                    error if error.is_connect() => Reason::ConnectError,
-                    _ => Reason::BodyBroken,
-                };
-                return broken(said(error.without_url()), reason);
-            }
-        };
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        match whole(response).await {
-            Ok(body) => {
-                let reason = match status {
-                    200 | 500 => Reason::ReplyUnusable,
-                    _ => Reason::HttpServerError,
-                };
-                match self.wire.read(status, &headers, &body, SystemTime::now()) {
-                    Ok(answer) => Sent::Answer(answer),
-                    Err(trouble) => Sent::Trouble(trouble, reason),
-                }
-            }
-            Err(detail) => broken(detail, Reason::BodyBroken),
-        }
+        Err(ModelError::Down {
+            url: self.connection.url().to_owned(),
+            problem,
+            last: last.to_owned(),
+        })
     }
 
     /// Whether another try is granted; waits for its time.
@@ -405,115 +361,11 @@ impl Model {
 
     fn read(&self, answer: Answer) -> (super::Ended, String) {
         match answer {
-            Answer::Said { text, .. } => (super::Ended::Said, self.mask(text)),
-            Answer::Cut { text, .. } => (super::Ended::Cut, self.mask(text)),
-            Answer::Refused { detail, .. } => (super::Ended::Refused, self.redact(&detail)),
+            Answer::Said { text, .. } => (super::Ended::Said, self.connection.mask(text)),
+            Answer::Cut { text, .. } => (super::Ended::Cut, self.connection.mask(text)),
+            Answer::Refused { detail, .. } => {
+                (super::Ended::Refused, self.connection.redact(&detail))
+            }
         }
     }
-
-    /// A key is nobody's to read, whoever repeats it.
-    fn mask(&self, text: String) -> String {
-        match self.key.as_ref().map(ExposeSecret::expose_secret) {
-            Some(key) if text.contains(key) => text.replace(key, "***"),
-            _ => text,
-        }
-    }
-
-    fn redact(&self, detail: &str) -> String {
-        self.mask(clean(&self.mask(detail.to_owned())))
-    }
-}
-
-/// What is still to be asked, about.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Forecast {
-    /// Calls.
-    pub calls: u64,
-    /// Tokens read.
-    pub input: u64,
-    /// Tokens written, at most.
-    pub output: u64,
-    /// In the unit of `budget.prices`, at most.
-    pub cost: f64,
-}
-
-/// About what a question takes: four bytes a token, and the longest answer.
-pub fn estimate(ask: &Ask) -> Usage {
-    let piece = |piece: &Piece| match piece {
-        Piece::Text(text) => text.len() as u64 / 4 + 1,
-        Piece::Image { .. } => IMAGE_TOKENS,
-    };
-    let input = ask.system.len() as u64 / 4 + 8 + ask.user.iter().map(piece).sum::<u64>();
-    Usage { input, output: u64::from(ask.max_tokens) }
-}
-
-fn key(wire: Wire, config: &Endpoint, base: &str) -> Result<Option<SecretString>, String> {
-    let name = match config.key_env.as_str() {
-        "" if base == wire.public_url() => wire.usual_key_env(),
-        "" => return Ok(None),
-        name => name,
-    };
-    match std::env::var(name) {
-        Ok(key) if !key.trim().is_empty() => Ok(Some(key.trim().to_owned().into())),
-        _ => Err(format!("the environment variable {name} is not set")),
-    }
-}
-
-fn connector(
-    wire: Wire,
-    config: &Endpoint,
-    key: Option<&SecretString>,
-) -> Result<reqwest::Client, String> {
-    crate::http::install_tls();
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(key) = key {
-        let is_bearer = config.bearer || wire == Wire::OpenAi;
-        let (name, value) = if is_bearer {
-            (AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
-        } else {
-            (HeaderName::from_static("x-goog-api-key"), key.expose_secret().to_owned())
-        };
-        let value = HeaderValue::from_str(&value);
-        let mut value = value.map_err(|_| "the key has characters no header can carry")?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    let seconds = Duration::from_secs_f64;
-    reqwest::Client::builder()
-        .user_agent(concat!("magiclens/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(seconds(config.connect_timeout_s))
-        .timeout(seconds(config.request_timeout_s))
-        .pool_idle_timeout(POOL_IDLE)
-        .tcp_keepalive(Duration::from_secs(30))
-        .build()
-        .map_err(|error| said(error.without_url()))
-}
-
-/// The body, up to a cap.
-async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => body.extend(chunk),
-            Ok(Some(_)) => return Err(format!("an answer of more than {MAX_BODY} bytes")),
-            Err(error) => return Err(said(error.without_url())),
-        }
-    }
-}
-
-/// An error with its causes: reqwest's own text names none.
-fn said(error: reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

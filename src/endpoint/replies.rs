@@ -183,7 +183,7 @@ pub fn spent(run_dir: &Path, step: &str) -> Result<Totals, StoreError> {
             let name = entry.file_name();
             totals.add(&spent(
                 run_dir,
-                &format!("{step}/{}", name.to_string_lossy()).trim_start_matches('/'),
+                format!("{step}/{}", name.to_string_lossy()).trim_start_matches('/'),
             )?);
         } else if path.extension().is_some_and(|extension| extension == "jsonl") {
             totals.add(&Sum::of(&path)?.totals);

@@ -186,6 +186,7 @@ pub async fn run(
     if kept.is_none() || options.redo.is_some() {
         dir.keep(&kept_now).await?;
     }
+    check(&ctx, first, last).await?;
     stages(&ctx, &seeds, first, last, bars, options.json).await?;
     dir.keep(&kept_now).await?;
     report(&ctx).await
@@ -277,6 +278,21 @@ pub(super) fn context(
         stop,
         progress: Progress::hidden(),
     })
+}
+
+/// What a later stage lacks is said now, and not after the crawl.
+async fn check(ctx: &Context, first: RunStage, last: RunStage) -> Result<(), StageError> {
+    for (stage, table) in [(RunStage::Describe, DESCRIPTIONS), (RunStage::Instruct, INSTRUCTIONS)] {
+        let is_begun = !ctx.run.manifests(table).await?.is_empty();
+        if !(first..=last).contains(&stage) || is_begun {
+            continue;
+        }
+        match stage {
+            RunStage::Describe => describe::check(ctx)?,
+            _ => instruct::check(ctx)?,
+        }
+    }
+    Ok(())
 }
 
 async fn stages(

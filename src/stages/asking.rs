@@ -28,6 +28,7 @@ const SAMPLE: usize = 200;
 /// A step that asks a model.
 pub struct Asking {
     step: &'static str,
+    wire: Wire,
     model: Option<Model>,
     tally: Tally,
     prompt: Prompt,
@@ -60,22 +61,8 @@ pub struct Rendered {
 }
 
 impl Asking {
-    /// Puts a step together; sends nothing.
+    /// Puts a step together without an endpoint: questions can be rendered, and answers read.
     pub fn new(
-        ctx: &Context,
-        step: &'static str,
-        wire: Wire,
-        endpoint: &Endpoint,
-        texts: &Texts<'_>,
-    ) -> Result<Self, StageError> {
-        let mut asking = Self::offline(ctx, step, wire, endpoint, texts)?;
-        let model = Model::new(step, wire, endpoint, &asking.tally, asking.halt.clone())?;
-        asking.model = Some(model);
-        Ok(asking)
-    }
-
-    /// The same without an endpoint: questions are put together, and answers read.
-    pub fn offline(
         ctx: &Context,
         step: &'static str,
         wire: Wire,
@@ -86,6 +73,7 @@ impl Asking {
         let halt = ctx.stop.child_token();
         Ok(Self {
             step,
+            wire,
             model: None,
             tally,
             prompt: prompt(step, texts)?,
@@ -99,6 +87,14 @@ impl Asking {
             endpoint: endpoint.clone(),
             halt,
         })
+    }
+
+    /// Reads the key and opens the pool of connections; sends nothing.
+    pub fn connect(&mut self) -> Result<(), StageError> {
+        let halt = self.halt.clone();
+        let model = Model::new(self.step, self.wire, &self.endpoint, &self.tally, halt)?;
+        self.model = Some(model);
+        Ok(())
     }
 
     /// Whether there is an endpoint that answers now.

@@ -63,13 +63,16 @@ impl Context {
     ) -> Result<Vec<T>, StageError> {
         let mut done = stream::iter(work).buffered(at_once.max(1));
         let mut values = Vec::new();
-        let mut failure = None;
+        let mut failure: Option<StageError> = None;
         while let Some(result) = done.next().await {
             match result {
                 Ok(value) => values.push(value),
                 Err(error) => {
                     self.stop.cancel();
-                    failure.get_or_insert(error);
+                    // Interrupted is what the others say once one has failed.
+                    if failure.as_ref().is_none_or(StageError::is_interrupted) {
+                        failure = Some(error);
+                    }
                 }
             }
         }

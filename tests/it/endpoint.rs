@@ -111,12 +111,12 @@ fn weather(call: &Call, calls: usize) -> Act {
         };
         return Act::Status(429, headers, body.to_string());
     }
-    if tenth == 3 && call.number % 2 == 0 {
+    if tenth == 3 && call.number.is_multiple_of(2) {
         return Act::Status(503, Vec::new(), String::new());
     }
     // The same content has the same fate, except that what may pass does pass in the end.
     let fate = call.content % 1000;
-    let passes = call.number % 3 == 0;
+    let passes = call.number.is_multiple_of(3);
     match fate {
         0..60 if fate % 12 < 5 || fate % 12 == 11 || !passes => odd_answer(call, fate % 12),
         60..63 if !passes => Act::Stall(Duration::from_secs(3)),

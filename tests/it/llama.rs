@@ -125,7 +125,7 @@ async fn mined_with(server: &Llama, step: &str, max_tokens: usize) {
         assert!((2..200).contains(&instruction.instruction.chars().count()), "{instruction:?}");
     }
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    println!("{step}, max_tokens {max_tokens}: {stdout}");
+    eprintln!("{step}, max_tokens {max_tokens}: {stdout}");
     assert!(stdout.contains(&format!("{step}: ")), "nothing was asked: {stdout}");
     let again = run(command("run")).await;
     let stderr = String::from_utf8_lossy(&again.stderr).into_owned();

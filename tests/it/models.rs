@@ -79,6 +79,17 @@ async fn models_describe_and_instruct_and_nothing_is_asked_twice() {
         assert_eq!(server.calls(), asked, "after --redo {redo:?}");
         assert_eq!(tables.difference(&mined.tables("run").await), None);
     }
+    // What is finished needs no key; what is not says so before anything is fetched.
+    for (out, code) in [("run", 0), ("other", 3)] {
+        let requests = mined.world.log().len();
+        let mut keyless = command(&mined, &server, out);
+        keyless.env_remove("TEST_KEY");
+        let output = run(keyless).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert_eq!(mined.world.log().len(), requests);
+        assert_eq!(stderr.contains("TEST_KEY is not set"), code == 3, "{stderr}");
+    }
     // What was forgotten costs nothing anew either.
     let mut forget = mine(mined.folder.path());
     forget.args(["forget", "run", "--url", &tables.pages[0].url]);

@@ -45,7 +45,7 @@ pub struct Answers<'a> {
 }
 
 impl Describer {
-    /// Reads prompt, schema and key.
+    /// Reads prompt and schema.
     pub fn new(ctx: &Context, wire: Wire, images: Images<'_>) -> Result<Self, StageError> {
         let config = &ctx.config.describe;
         let prompt = text_of("describe.prompt", &config.prompt, PROMPT)?;
@@ -55,6 +55,11 @@ impl Describer {
             reject_flags: config.reject_flags.clone(),
         };
         Ok(Self { asking, rules, images: images.to_vec() })
+    }
+
+    /// Reads the key; sends nothing.
+    pub fn connect(&mut self) -> Result<(), StageError> {
+        self.asking.connect()
     }
 
     /// Provider and model.

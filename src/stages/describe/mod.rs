@@ -28,16 +28,27 @@ pub async fn run(
     groups: &[Manifest],
     images: Images<'_>,
 ) -> Result<Vec<Manifest>, StageError> {
-    let describer = match wire(&ctx.config) {
+    let mut describer = match wire(&ctx.config) {
         None => None,
         Some(wire) => Some(Describer::new(ctx, wire, images)?),
     };
     let fingerprint = fingerprint(ctx, describer.as_ref()).with_inputs(groups);
     let table = open_table(&ctx.run, DESCRIPTIONS, STAGE, &fingerprint).await?;
+    // What is finished needs no key.
+    if let Some(describer) = &mut describer
+        && table.manifests().await?.len() < groups.len()
+    {
+        describer.connect()?;
+    }
     ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
     let parts: Vec<_> =
         groups.iter().map(|group| part(ctx, &table, group, describer.as_ref())).collect();
     ctx.all(parts, ctx.threads()).await
+}
+
+/// Checks prompt, schema, address and key before hours of work that need them.
+pub fn check(ctx: &Context) -> Result<(), StageError> {
+    wire(&ctx.config).map_or(Ok(()), |wire| Describer::new(ctx, wire, &[])?.connect())
 }
 
 /// What the stage would ask of a model; none where it asks none.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::gate::{InstructReply, InstructRules, SeenInstructions, SideText, Sources, judge};
 use super::input::{Group, Groups, Known};
 use super::{Outcomes, PartInput, STAGE, templated};
-use crate::config::Config;
+use crate::config::{Config, InstructProvider};
 use crate::endpoint::{Forecast, PartReplies, Question, Wire};
 use crate::record::{Instruction, Pair, Reason, Reject};
 use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
@@ -22,6 +22,7 @@ pub struct Instructor {
     asking: Asking,
     rules: InstructRules,
     max: usize,
+    is_batch: bool,
 }
 
 /// What the template sees.
@@ -47,24 +48,25 @@ pub struct Answers<'a> {
 }
 
 impl Instructor {
-    /// Reads prompt, demonstrations, schema and key.
+    /// Reads prompt, demonstrations and schema.
     pub fn new(ctx: &Context, wire: Wire) -> Result<Self, StageError> {
         let config = &ctx.config.instruct;
         let files = Files::read(&ctx.config)?;
-        let is_live = config.provider != crate::config::InstructProvider::Batch;
-        let asking = if is_live {
-            Asking::new(ctx, STAGE, wire, &config.endpoint, &files.texts())?
-        } else {
-            Asking::offline(ctx, STAGE, wire, &config.endpoint, &files.texts())?
-        };
+        let asking = Asking::new(ctx, STAGE, wire, &config.endpoint, &files.texts())?;
+        let is_batch = config.provider == InstructProvider::Batch;
         let language = Some(config.language.clone()).filter(|language| !language.is_empty());
         let rules = InstructRules { language, ..InstructRules::default() };
-        Ok(Self { asking, rules, max: config.max_instructions })
+        Ok(Self { asking, rules, max: config.max_instructions, is_batch })
     }
 
-    /// Whether there is an endpoint that answers now.
-    pub fn is_live(&self) -> bool {
-        self.asking.is_live()
+    /// Reads the key, unless answers come by file; sends nothing.
+    pub fn connect(&mut self) -> Result<(), StageError> {
+        if self.is_batch { Ok(()) } else { self.asking.connect() }
+    }
+
+    /// Whether answers come by file.
+    pub fn is_batch(&self) -> bool {
+        self.is_batch
     }
 
     /// Prompt and model.
@@ -89,7 +91,7 @@ impl Instructor {
         input: PartInput<'_>,
     ) -> Result<Answers<'_>, StageError> {
         let replies = self.asking.replies(ctx, input.pairs.part)?;
-        if self.is_live() {
+        if self.asking.is_live() {
             let open = match input.open(ctx).await? {
                 Some(groups) => Open { instructor: self, replies: &replies, groups, ctx },
                 None => return Ok(Answers { instructor: self, replies }),
@@ -234,7 +236,7 @@ impl Answers<'_> {
             let reject = Reject::new(target.image.image_url.as_str(), reason, detail);
             Err(Reject { page_url: target.image.page_url.clone(), ..reject })
         };
-        let Instructor { asking, rules, max } = self.instructor;
+        let Instructor { asking, rules, max, .. } = self.instructor;
         let key = self.instructor.render(group, pair)?.key;
         let reply = match asking.answer::<InstructReply>(&self.replies, &key)? {
             Ok(reply) => reply,

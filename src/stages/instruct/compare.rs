@@ -174,7 +174,8 @@ async fn side(
         key: "instruct.provider".into(),
         problem: "a comparison asks models: openai or gemini".into(),
     })?;
-    let instructor = Instructor::new(ctx, wire)?;
+    let mut instructor = Instructor::new(ctx, wire)?;
+    instructor.connect()?;
     let replies = PartReplies::open(ctx.run.store().local(), STEP, 0)?;
     let pairs = || {
         let of = |group: &'_ Group| -> Vec<Pair> { group.pairs.clone() };

@@ -64,7 +64,7 @@ impl PartInput<'_> {
 
 /// Maps every part of `pairs`.
 pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
-    let instructor = match wire(&ctx.config) {
+    let mut instructor = match wire(&ctx.config) {
         None => None,
         Some(wire) => Some(Instructor::new(ctx, wire)?),
     };
@@ -72,12 +72,23 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     let fingerprint = fingerprint(ctx, instructor.as_ref()).with_inputs(&tables);
     let table = open_table(&ctx.run, INSTRUCTIONS, STAGE, &fingerprint).await?;
     ctx.progress.add_total(inputs.pairs.iter().map(|part| part.rows("rows")).sum());
-    if let Some(instructor) = instructor.as_ref().filter(|instructor| !instructor.is_live()) {
-        batch::exchange(ctx, instructor, &table, inputs).await?;
+    // What is finished needs no key.
+    if let Some(instructor) = &mut instructor
+        && table.manifests().await?.len() < inputs.pairs.len()
+    {
+        instructor.connect()?;
+        if instructor.is_batch() {
+            batch::exchange(ctx, instructor, &table, inputs).await?;
+        }
     }
     let parts: Vec<_> =
         inputs.parts().map(|input| part(ctx, &table, input, instructor.as_ref())).collect();
     ctx.all(parts, ctx.threads()).await
+}
+
+/// Checks prompt, schema, address and key before hours of work that need them.
+pub fn check(ctx: &Context) -> Result<(), StageError> {
+    wire(&ctx.config).map_or(Ok(()), |wire| Instructor::new(ctx, wire)?.connect())
 }
 
 /// What the stage would ask of a model; none where it asks none.
