@@ -95,7 +95,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, segment_seconds: 20, plan_memory_bytes: 128 << 20 }
+        Self { segment_bytes: 16 << 20, segment_seconds: 20, plan_memory_bytes: 384 << 20 }
     }
 }
 
