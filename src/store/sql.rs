@@ -19,8 +19,9 @@ const THREAD_BYTES: usize = 64 << 20;
 /// More threads than this never pay for plans over narrow columns.
 const MAX_THREADS: usize = 8;
 
-/// Sorts merge one batch a spilled run, so small batches are what lets a small memory do.
-const BATCH_ROWS: usize = 1024;
+/// Sorts merge one batch a spilled run, so small batches are what lets a small memory do: rows of a
+/// triplet are some 3 KB.
+const BATCH_ROWS: usize = 256;
 
 /// Tables by name and SQL over them.
 pub struct Sql {
