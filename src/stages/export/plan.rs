@@ -10,7 +10,7 @@ use super::compose::Planned;
 use crate::config::{Export, ExportImages};
 use crate::record::{Reason, Split};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, Ordered, Row, Sql};
+use crate::store::{Manifest, Ordered, Row, Sql, StoreError};
 use crate::table::columns::{required, text};
 
 /// Bytes of a row without images, about.
@@ -93,39 +93,40 @@ impl Row for SplitSize {
     }
 }
 
-/// A triplet with its shard and what becomes of it.
+/// A triplet with its shard.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Shelved {
-    /// The part of `triplets` it belongs to.
-    pub shard: i64,
-    fate: i64,
-    /// The triplet.
-    pub planned: Planned,
-}
-
-impl Shelved {
-    /// Why it is not exported, if it is not.
-    pub fn objection(&self) -> Option<Reason> {
-        match self.fate {
-            KEPT => None,
-            LEAK => Some(Reason::SplitLeak),
-            DOMAIN => Some(Reason::DomainCap),
-            _ => Some(Reason::ClusterCap),
-        }
-    }
+struct Shelved {
+    shard: i64,
+    planned: Planned,
 }
 
 impl Row for Shelved {
     fn fields() -> Vec<FieldRef> {
         vec![
             required("shard", DataType::Int64),
-            required("fate", DataType::Int64),
             required("planned", DataType::Struct(Planned::fields().into())),
         ]
     }
 
     fn weight(&self) -> usize {
-        self.planned.weight() + 16
+        self.planned.weight() + 8
+    }
+}
+
+/// What becomes of a triplet.
+#[derive(Debug, Serialize, Deserialize)]
+struct Fated {
+    triplet_id: String,
+    fate: i64,
+}
+
+impl Row for Fated {
+    fn fields() -> Vec<FieldRef> {
+        vec![text("triplet_id"), required("fate", DataType::Int64)]
+    }
+
+    fn weight(&self) -> usize {
+        self.triplet_id.len() + 8
     }
 }
 
@@ -134,9 +135,16 @@ const LEAK: i64 = 1;
 const DOMAIN: i64 = 2;
 const CLUSTER: i64 = 3;
 
-fn sql(export: &Export, sharding: &Sharding) -> String {
-    let fields: Vec<String> =
-        Planned::fields().iter().map(|f| format!("'{0}', rows.{0}", f.name())).collect();
+fn objection(fate: i64) -> Option<Reason> {
+    match fate {
+        KEPT => None,
+        LEAK => Some(Reason::SplitLeak),
+        DOMAIN => Some(Reason::DomainCap),
+        _ => Some(Reason::ClusterCap),
+    }
+}
+
+fn fates_sql(export: &Export, sharding: &Sharding) -> String {
     let cap = |n: u64| if n == 0 { i64::MAX.unsigned_abs() } else { n };
     format!(
         "WITH
@@ -151,46 +159,86 @@ fn sql(export: &Export, sharding: &Sharding) -> String {
              SELECT DISTINCT held.triplet_id AS triplet_id
              FROM held JOIN train ON held.key = train.key),
          ranked AS (
-             SELECT triplet_id,
+             SELECT triplet_id, shuffle, {part} AS shard,
                  row_number() OVER (PARTITION BY domain ORDER BY shuffle, triplet_id) AS of_domain,
                  row_number() OVER (
                      PARTITION BY target_cluster ORDER BY shuffle, triplet_id) AS of_cluster
-             FROM rows),
-         fates AS (
-             SELECT ranked.triplet_id AS triplet_id,
-                 CASE WHEN leaks.triplet_id IS NOT NULL THEN {LEAK}
-                      WHEN of_domain > {per_domain} THEN {DOMAIN}
-                      WHEN of_cluster > {per_cluster} THEN {CLUSTER}
-                      ELSE {KEPT} END AS fate
-             FROM ranked LEFT JOIN leaks ON ranked.triplet_id = leaks.triplet_id)
-         SELECT {part} AS shard, fates.fate AS fate, named_struct({fields}) AS planned
-         FROM rows JOIN fates ON rows.triplet_id = fates.triplet_id
-         ORDER BY shard, rows.shuffle, rows.triplet_id",
+             FROM rows)
+         SELECT ranked.triplet_id AS triplet_id,
+             CASE WHEN leaks.triplet_id IS NOT NULL THEN {LEAK}
+                  WHEN of_domain > {per_domain} THEN {DOMAIN}
+                  WHEN of_cluster > {per_cluster} THEN {CLUSTER}
+                  ELSE {KEPT} END AS fate
+         FROM ranked LEFT JOIN leaks ON ranked.triplet_id = leaks.triplet_id
+         ORDER BY shard, shuffle, ranked.triplet_id",
         part = sharding.part_sql(),
         per_domain = cap(export.max_per_domain),
         per_cluster = cap(export.max_per_cluster),
+    )
+}
+
+fn shelves_sql(sharding: &Sharding) -> String {
+    let fields: Vec<String> =
+        Planned::fields().iter().map(|f| format!("'{0}', {0}", f.name())).collect();
+    format!(
+        "SELECT {part} AS shard, named_struct({fields}) AS planned
+         FROM rows ORDER BY shard, shuffle, triplet_id",
+        part = sharding.part_sql(),
         fields = fields.join(", "),
     )
 }
+
+/// How many plans share the memory.
+const PLANS: usize = 2;
 
 async fn session(ctx: &Context, composed: &[Manifest]) -> Result<Option<Sql>, StageError> {
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }
-    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
+    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes / PLANS)?;
     session.register("rows", composed, "rows").await?;
     Ok(Some(session))
 }
 
-/// All triplets in order of shards.
-pub async fn shelve(
-    ctx: &Context,
-    composed: &[Manifest],
-    sharding: &Sharding,
-) -> Result<Ordered<Shelved>, StageError> {
-    match session(ctx, composed).await? {
-        Some(session) => Ok(Ordered::new(session.query(&sql(&ctx.config.export, sharding)).await?)),
-        None => Ok(Ordered::empty()),
+/// All triplets in order of shards, and what becomes of each. Two plans in the same order: the one
+/// over ids ranks and joins, the other only sorts, for rows with their text are too wide to be sorted
+/// more than once.
+pub struct Shelf {
+    rows: Ordered<Shelved>,
+    fates: Ordered<Fated>,
+}
+
+impl Shelf {
+    /// Plans; nothing is read before the first triplet is asked for.
+    pub async fn open(
+        ctx: &Context,
+        composed: &[Manifest],
+        sharding: &Sharding,
+    ) -> Result<Self, StageError> {
+        let narrow = session(ctx, composed).await?;
+        let wide = session(ctx, composed).await?;
+        let (Some(narrow), Some(wide)) = (narrow, wide) else {
+            return Ok(Self { rows: Ordered::empty(), fates: Ordered::empty() });
+        };
+        let fates = narrow.query(&fates_sql(&ctx.config.export, sharding)).await?;
+        let rows = wide.query(&shelves_sql(sharding)).await?;
+        Ok(Self { rows: Ordered::new(rows), fates: Ordered::new(fates) })
+    }
+
+    /// The next triplet of a shard, and why it is not exported, if it is not.
+    pub async fn next_of(
+        &mut self,
+        shard: u32,
+    ) -> Result<Option<(Planned, Option<Reason>)>, StageError> {
+        let Some(row) = self.rows.next_if(|row| row.shard == i64::from(shard)).await? else {
+            return Ok(None);
+        };
+        let id = &row.planned.triplet_id;
+        let fated = self.fates.next_if(|fated| fated.triplet_id == *id).await?;
+        let fated = fated.ok_or_else(|| {
+            StoreError::corrupt("plan of triplets", format!("no fate for triplet {id}"))
+        })?;
+        Ok(Some((row.planned, objection(fated.fate))))
     }
 }
 

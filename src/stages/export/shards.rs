@@ -1,12 +1,12 @@
 //! `triplets`: shards of rows with their images.
 
 use super::compose::Planned;
-use super::plan::{Sharding, Shelved, shelve};
+use super::plan::{Sharding, Shelf};
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::{ImageBytes, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Gathered, Gatherer, Manifest, Ordered, PlainPart, Table};
+use crate::store::{Fingerprint, Gathered, Gatherer, Manifest, PlainPart, Table};
 use crate::table::{TRIPLETS, Triplet};
 
 /// Writes every shard; gives the committed ones of each split.
@@ -27,8 +27,8 @@ pub async fn run(
     } else {
         ctx.progress.add_total(composed.iter().map(|part| part.rows("rows")).sum());
         let gatherer = Gatherer::new(ctx.run.store(), &inputs.images);
-        let rows = shelve(ctx, composed, &sharding).await?;
-        ShardWriter { ctx, table, gatherer, rows }.write(sharding.total()).await?
+        let shelf = Shelf::open(ctx, composed, &sharding).await?;
+        ShardWriter { ctx, table, gatherer, shelf }.write(sharding.total()).await?
     };
     let of =
         |parts: std::ops::Range<u32>| manifests[parts.start as usize..parts.end as usize].to_vec();
@@ -39,7 +39,7 @@ struct ShardWriter<'a> {
     ctx: &'a Context,
     table: Table<Triplet>,
     gatherer: Gatherer,
-    rows: Ordered<Shelved>,
+    shelf: Shelf,
 }
 
 impl ShardWriter<'_> {
@@ -49,7 +49,7 @@ impl ShardWriter<'_> {
             self.ctx.go_on()?;
             let manifest = match self.table.manifest(shard).await? {
                 Some(manifest) => {
-                    while self.next_of(shard).await?.is_some() {}
+                    while self.shelf.next_of(shard).await?.is_some() {}
                     manifest
                 }
                 None => self.shard(shard).await?,
@@ -59,26 +59,21 @@ impl ShardWriter<'_> {
         Ok(manifests)
     }
 
-    async fn next_of(&mut self, shard: u32) -> Result<Option<Shelved>, StageError> {
-        Ok(self.rows.next_if(|row| row.shard == i64::from(shard)).await?)
-    }
-
     async fn shard(&mut self, shard: u32) -> Result<Manifest, StageError> {
         let mut writer: PlainPart<Triplet> = self.table.part(shard)?;
         let (mut input, mut bytes, mut batch) = (0, 0, Vec::new());
-        while let Some(row) = self.next_of(shard).await? {
+        while let Some((planned, objection)) = self.shelf.next_of(shard).await? {
             input += 1;
-            let objection = row.objection();
             self.ctx.progress.done(objection);
             if let Some(reason) = objection {
-                let detail = format!("triplet {}", row.planned.triplet_id);
-                let text = row.planned.text;
+                let detail = format!("triplet {}", planned.triplet_id);
+                let text = planned.text;
                 let reject = Reject::new(text.target.url, reason, detail);
                 writer.reject(Reject { page_url: text.page_url, ..reject }).await?;
                 continue;
             }
-            bytes += row.planned.bytes;
-            batch.push(row.planned);
+            bytes += planned.bytes;
+            batch.push(planned);
             if bytes >= self.ctx.config.export.gather_bytes as u64 {
                 self.put(&mut writer, std::mem::take(&mut batch)).await?;
                 bytes = 0;
