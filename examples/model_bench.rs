@@ -78,7 +78,8 @@ async fn ask(url: &str, calls: usize, concurrency: usize) -> Result<()> {
         ..Endpoint::default()
     };
     let tally = Tally::new(&Budget::default(), Totals::default());
-    let model = Model::new("instruct", Wire::OpenAi, &config, &tally, CancellationToken::new())?;
+    let model =
+        Model::new("instruct", Wire::OpenAi, &config, &tally, false, CancellationToken::new())?;
     let folder = tempfile::tempdir()?;
     let replies = PartReplies::open(folder.path(), "instruct", 0)?;
     let value = schema.value();

@@ -11,6 +11,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::config::ResponseFormat;
+
 /// A part of what the model is told.
 #[derive(Clone)]
 pub enum Piece {
@@ -109,6 +111,17 @@ pub enum Format {
     JsonObject,
     /// It is only told.
     Text,
+}
+
+impl From<ResponseFormat> for Format {
+    /// What is tried first.
+    fn from(configured: ResponseFormat) -> Self {
+        match configured {
+            ResponseFormat::Auto | ResponseFormat::JsonSchema => Self::JsonSchema,
+            ResponseFormat::JsonObject => Self::JsonObject,
+            ResponseFormat::Text => Self::Text,
+        }
+    }
 }
 
 impl Format {

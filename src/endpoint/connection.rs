@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ask::Answer;
+use super::ask::{Answer, Usage};
 use super::trouble::{Trouble, clean};
 use super::wire::Wire;
 use crate::config::Endpoint;
@@ -31,6 +31,17 @@ pub enum Sent {
     Answer(Answer),
     /// It was not, and what to count that as.
     Trouble(Trouble, Reason),
+}
+
+impl Sent {
+    /// What it took; what says nothing of tokens and was answered is counted as it was estimated.
+    pub fn usage(&self, estimate: Usage) -> Option<Usage> {
+        match self {
+            Self::Answer(answer) => Some(answer.usage().unwrap_or(estimate)),
+            Self::Trouble(Trouble::Broken { usage, .. }, _) => *usage,
+            Self::Trouble(..) => None,
+        }
+    }
 }
 
 impl Connection {

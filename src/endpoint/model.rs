@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{Answer, Ask, Format, Usage};
+use super::ask::{Answer, Ask, Usage};
 use super::connection::{Connection, Sent};
 use super::estimate::estimate;
 use super::pace::quota::{Pauses, RetryQuota};
@@ -30,7 +30,7 @@ const RETRY_QUOTA: u32 = 500;
 const COOLDOWN: Duration = Duration::from_secs(1);
 /// Requests that may be turned down before any is answered.
 const MAX_SKIPS: usize = 20;
-/// Calls in a row that may fail for good.
+/// Calls that may fail for good before any is answered.
 const MAX_FAILURES: usize = 50;
 
 /// Something to ask, under the hash of all that decides over the answer.
@@ -50,8 +50,6 @@ pub enum Verdict {
         ended: super::Ended,
         /// The answer's text, or why there is none.
         text: String,
-        /// What it took, all tries together.
-        totals: Totals,
     },
     /// No answer this time.
     Failed {
@@ -59,8 +57,6 @@ pub enum Verdict {
         reason: Reason,
         /// What was seen last.
         detail: String,
-        /// What it took all the same.
-        totals: Totals,
     },
 }
 
@@ -122,12 +118,14 @@ pub struct Model {
 
 impl Model {
     /// Reads the key from the environment and opens the pool of connections. `halt` ends all
-    /// waiting; what is in flight then is finished.
+    /// waiting; what is in flight then is finished. `has_answered` says that the endpoint answered
+    /// an earlier run: then it is the requests that are at fault where it answers none of these.
     pub fn new(
         section: &str,
         wire: Wire,
         config: &Endpoint,
         tally: &Tally,
+        has_answered: bool,
         halt: CancellationToken,
     ) -> Result<Self, ModelError> {
         let setup = |key: &str, problem: String| ModelError::Setup {
@@ -139,11 +137,6 @@ impl Model {
         }
         let connection =
             Connection::open(wire, config).map_err(|(key, problem)| setup(key, problem))?;
-        let format = match config.response_format {
-            ResponseFormat::Auto | ResponseFormat::JsonSchema => Format::JsonSchema,
-            ResponseFormat::JsonObject => Format::JsonObject,
-            ResponseFormat::Text => Format::Text,
-        };
         let limits = Limits {
             concurrency: config.concurrency,
             requests_per_minute: config.requests_per_minute,
@@ -154,14 +147,14 @@ impl Model {
         Ok(Self {
             wire,
             connection,
-            manner: Mutex::new(Manner::new(format)),
+            manner: Mutex::new(Manner::new(config.response_format.into())),
             pace: Pace::new(limits),
             quota: RetryQuota::new(RETRY_QUOTA),
             price: tally.price(&config.model),
             tally: tally.clone(),
             config: config.clone(),
             last_trouble: Mutex::default(),
-            has_answered: AtomicBool::new(false),
+            has_answered: AtomicBool::new(has_answered),
             skips: AtomicUsize::new(0),
             failures: AtomicUsize::new(0),
             halt,
@@ -174,32 +167,32 @@ impl Model {
     }
 
     /// Asks until there is an answer that `fits`, or tries are spent. An answer that was given and
-    /// does not fit is the reply then.
+    /// does not fit is the reply then. What it took, all tries together, is added to `totals`, also
+    /// where the last of them was an error.
     pub async fn ask(
         &self,
         question: &Question,
         fits: impl Fn(&str) -> bool,
+        totals: &mut Totals,
     ) -> Result<Verdict, ModelError> {
         let deadline = Instant::now() + Duration::from_secs_f64(self.config.total_timeout_s);
         let estimate = estimate(&question.ask);
         let mut pauses = Pauses::new(self.config.retries);
-        let mut totals = Totals::default();
         let mut attempt = 0;
         loop {
-            let sent = match self.send(question, estimate, attempt, deadline).await? {
+            let sent = match self.send(question, estimate, attempt, deadline, totals).await? {
                 Some(sent) => sent,
                 None => {
                     let detail = "no turn within total_timeout_s".to_owned();
-                    return Ok(Verdict::Failed { reason: Reason::Timeout, detail, totals });
+                    return Ok(Verdict::Failed { reason: Reason::Timeout, detail });
                 }
             };
             match sent {
                 Sent::Answer(answer) => {
-                    totals.add(&self.settle(answer.usage(), estimate));
                     let (ended, text) = self.read(answer);
                     let is_last = ended != super::Ended::Said || fits(&text);
                     if is_last || !self.may_retry(&mut pauses, deadline).await {
-                        return Ok(Verdict::Reply { ended, text, totals });
+                        return Ok(Verdict::Reply { ended, text });
                     }
                     attempt += 1;
                 }
@@ -212,10 +205,10 @@ impl Model {
                     self.none_but_skips(&text)?;
                     if refused {
                         let ended = super::Ended::Refused;
-                        return Ok(Verdict::Reply { ended, text, totals });
+                        return Ok(Verdict::Reply { ended, text });
                     }
                     let reason = Reason::HttpClientError;
-                    return Ok(Verdict::Failed { reason, detail: text, totals });
+                    return Ok(Verdict::Failed { reason, detail: text });
                 }
                 Sent::Trouble(Trouble::Abort { detail }, _) => {
                     let detail = self.connection.redact(&detail);
@@ -226,14 +219,11 @@ impl Model {
                         has_key,
                     });
                 }
-                Sent::Trouble(Trouble::Broken { detail, usage }, reason) => {
-                    if let Some(usage) = usage {
-                        totals.add(&self.settle(Some(usage), estimate));
-                    }
+                Sent::Trouble(Trouble::Broken { detail, .. }, reason) => {
                     if !self.may_retry(&mut pauses, deadline).await {
                         let detail = self.connection.redact(&detail);
                         self.none_but_failures(&detail)?;
-                        return Ok(Verdict::Failed { reason, detail, totals });
+                        return Ok(Verdict::Failed { reason, detail });
                     }
                     attempt += 1;
                 }
@@ -241,13 +231,15 @@ impl Model {
         }
     }
 
-    /// Waits for a turn and sends one request; none where the deadline came first.
+    /// Waits for a turn, sends one request and counts what it took; nothing where the deadline came
+    /// first.
     async fn send(
         &self,
         question: &Question,
         estimate: Usage,
         attempt: u64,
         deadline: Instant,
+        totals: &mut Totals,
     ) -> Result<Option<Sent>, ModelError> {
         let tokens = estimate.input + estimate.output;
         let turn = tokio::select! {
@@ -264,14 +256,19 @@ impl Model {
                 return Err(ModelError::Down { url, problem, last });
             }
         };
-        let _reserved = self.tally.reserve(self.price, estimate)?;
+        // Held until what it was for is counted: between the two nobody else may spend it.
+        let reserved = self.tally.reserve(self.price, estimate)?;
         let manner = *self.manner.lock().expect("no holder panics");
         let body = self.wire.body(&question.ask, &self.config, manner, attempt);
         let sent = self.connection.exchange(body).await;
+        if let Some(usage) = sent.usage(estimate) {
+            totals.add(&self.tally.settle(self.price, usage));
+        }
+        drop(reserved);
         match &sent {
             Sent::Answer(_) => {
                 self.has_answered.store(true, Ordering::Relaxed);
-                self.failures.store(0, Ordering::Relaxed);
+                self.quota.succeeded();
                 turn.succeeded();
             }
             Sent::Trouble(Trouble::Busy { after, .. }, _) => turn.busy(*after),
@@ -326,14 +323,14 @@ impl Model {
         Err(ModelError::Abort { url: self.connection.url().to_owned(), detail, has_key: true })
     }
 
-    /// Ends the run where many calls in a row failed for good: an endpoint that answers each of them
-    /// with an error is as good as down.
+    /// Ends the run where call after call failed for good and none was ever answered: an endpoint that
+    /// answers each with an error is as good as down.
     fn none_but_failures(&self, last: &str) -> Result<(), ModelError> {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures < MAX_FAILURES {
+        if failures < MAX_FAILURES || self.has_answered.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let problem = format!("{failures} calls in a row failed");
+        let problem = format!("all of the first {failures} calls failed");
         Err(ModelError::Down {
             url: self.connection.url().to_owned(),
             problem,
@@ -351,12 +348,6 @@ impl Model {
             () = tokio::time::sleep(pause) => true,
             () = self.halt.cancelled() => true,
         }
-    }
-
-    fn settle(&self, usage: Option<Usage>, estimate: Usage) -> Totals {
-        self.quota.succeeded();
-        // What says nothing of tokens is counted as it was estimated.
-        self.tally.settle(self.price, usage.unwrap_or(estimate))
     }
 
     fn read(&self, answer: Answer) -> (super::Ended, String) {

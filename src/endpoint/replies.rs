@@ -86,25 +86,33 @@ impl PartReplies {
         self.journal.append(reply)
     }
 
-    /// Asks, and keeps the reply before anything else happens.
+    /// Asks, and keeps the reply, or what was paid for none, before anything else happens.
     pub async fn ask(
         &self,
         model: &Model,
         question: Question,
         fits: impl Fn(&str) -> bool,
     ) -> Result<(), AskError> {
-        match model.ask(&question, fits).await? {
-            Verdict::Reply { ended, text, totals } => {
+        let mut totals = Totals::default();
+        let paid = |text: String, totals: Totals| {
+            if totals.calls == 0 {
+                return Ok(());
+            }
+            // Under a name that no question has: paid, and no answer.
+            let key = format!("failed-{}", question.key);
+            self.journal.append(&Reply { key, ended: Ended::Failed, text, totals })
+        };
+        match model.ask(&question, fits, &mut totals).await {
+            Err(error) => {
+                paid(error.to_string(), totals)?;
+                return Err(error.into());
+            }
+            Ok(Verdict::Reply { ended, text }) => {
                 let reply = Reply { key: question.key, ended, text, totals };
                 self.journal.append(&reply)?;
             }
-            Verdict::Failed { reason, detail, totals } => {
-                if totals.calls > 0 {
-                    // Under a name that no question has: paid, and no answer.
-                    let key = format!("failed-{}", question.key);
-                    let ended = Ended::Failed;
-                    self.journal.append(&Reply { key, ended, text: detail.clone(), totals })?;
-                }
+            Ok(Verdict::Failed { reason, detail }) => {
+                paid(detail.clone(), totals)?;
                 let mut failures = self.failures.lock().expect("no holder of this lock panics");
                 failures.insert(question.key, (reason, detail));
             }

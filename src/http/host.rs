@@ -18,6 +18,7 @@ use super::robots::Rules;
 use super::tdmrep::Reservations;
 use crate::config::Http;
 use crate::record::Reason;
+use crate::telemetry::TokioClock;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
 
@@ -247,18 +248,6 @@ fn forget_idle(hosts: &mut HashMap<String, Arc<Host>>) {
 fn limiter(gap: Duration) -> Arc<Limiter> {
     let quota = Quota::with_period(gap.max(Duration::from_nanos(1))).expect("the gap is not zero");
     Arc::new(RateLimiter::direct_with_clock(quota, TokioClock))
-}
-
-/// governor's clock on tokio's time, which tests pause.
-#[derive(Clone, Debug, Default)]
-struct TokioClock;
-
-impl Clock for TokioClock {
-    type Instant = std::time::Instant;
-
-    fn now(&self) -> Self::Instant {
-        Instant::now().into_std()
-    }
 }
 
 #[cfg(test)]

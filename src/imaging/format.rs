@@ -29,6 +29,17 @@ impl Format {
         }
     }
 
+    /// The media type (RFC 6838) of such a file.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+        }
+    }
+
     /// Recognises the content, or says what it is instead.
     pub fn sniff(bytes: &[u8]) -> Result<Self, ImageError> {
         match bytes {

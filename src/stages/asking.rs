@@ -19,6 +19,7 @@ use crate::endpoint::{
     Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, Model, ModelError, Outcome, PartReplies,
     Piece, Prompt, Question, Tally, Totals, Unfit, Usage, Wire, cost, hash, spent,
 };
+use crate::imaging::Format;
 use crate::record::Reason;
 use crate::store::{Manifest, Row, RunDir, read_rows};
 
@@ -31,6 +32,7 @@ pub struct Asking {
     wire: Wire,
     model: Option<Model>,
     tally: Tally,
+    has_answered: bool,
     prompt: Prompt,
     schema: Checked,
     schema_name: &'static str,
@@ -76,6 +78,7 @@ impl Asking {
             wire,
             model: None,
             tally,
+            has_answered: spent(ctx.run.store().local(), step)?.calls > 0,
             prompt: prompt(step, texts)?,
             schema: Checked::new(texts.schema).map_err(|problem| StageError::Prompt {
                 key: format!("{step}.schema"),
@@ -92,7 +95,8 @@ impl Asking {
     /// Reads the key and opens the pool of connections; sends nothing.
     pub fn connect(&mut self) -> Result<(), StageError> {
         let halt = self.halt.clone();
-        let model = Model::new(self.step, self.wire, &self.endpoint, &self.tally, halt)?;
+        let answered = self.has_answered;
+        let model = Model::new(self.step, self.wire, &self.endpoint, &self.tally, answered, halt)?;
         self.model = Some(model);
         Ok(())
     }
@@ -143,7 +147,11 @@ impl Asking {
     pub fn question(&self, rendered: Rendered, images: Vec<Bytes>) -> Question {
         let Rendered { key, system, user } = rendered;
         let mut pieces = vec![Piece::Text(user)];
-        pieces.extend(images.into_iter().map(|bytes| Piece::Image { mime: mime(&bytes), bytes }));
+        pieces.extend(images.into_iter().map(|bytes| {
+            // Stored images were recognised before; JPEG is what the exceptions would be.
+            let mime = Format::sniff(&bytes).unwrap_or(Format::Jpeg).media_type();
+            Piece::Image { mime, bytes }
+        }));
         let ask = Ask {
             system,
             user: pieces,
@@ -305,16 +313,6 @@ pub fn text_of(key: &'static str, path: &Path, built_in: &str) -> Result<String,
         path: path.to_owned(),
         problem: error.to_string(),
     })
-}
-
-/// Stored images are JPEG, PNG, GIF or WebP.
-fn mime(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0x89, b'P', ..] => "image/png",
-        [b'G', b'I', b'F', ..] => "image/gif",
-        [b'R', b'I', b'F', b'F', ..] => "image/webp",
-        _ => "image/jpeg",
-    }
 }
 
 impl From<AskError> for StageError {

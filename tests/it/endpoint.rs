@@ -40,7 +40,7 @@ fn endpoint(server: &ModelServer) -> Endpoint {
 }
 
 fn model(wire: Wire, endpoint: &Endpoint, tally: &Tally) -> Model {
-    Model::new("describe", wire, endpoint, tally, CancellationToken::new()).unwrap()
+    Model::new("describe", wire, endpoint, tally, false, CancellationToken::new()).unwrap()
 }
 
 fn tally() -> Tally {
@@ -227,6 +227,68 @@ async fn an_endpoint_that_is_down_ends_the_run_after_a_while() {
     let error = first_error(&server, &config, 200).await;
     assert!(matches!(error, ModelError::Down { .. }), "{error}");
     assert!(error.to_string().contains("run again to go on"), "{error}");
+}
+
+/// A proxy's page under status 200: it works, and answers nothing.
+fn no_answer() -> Act {
+    Act::Status(200, Vec::new(), "<html>a proxy</html>".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_never_answers_ends_the_run() {
+    let server = ModelServer::start(|_| no_answer()).await;
+    let config = Endpoint { retries: 0, ..endpoint(&server) };
+    let error = first_error(&server, &config, 200).await.to_string();
+    assert!(error.contains("all of the first 50 calls failed"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_are_never_answered_do_not_hold_up_the_others() {
+    let is_poison = |n: u64| n < 60;
+    let server = ModelServer::start(move |call| {
+        let asked = call.body["messages"].to_string();
+        let number = asked.split("question ").nth(1).expect("each asks its question");
+        let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+        let n = digits.parse().expect("questions have numbers");
+        if is_poison(n) { no_answer() } else { Act::Say(answer_for(call)) }
+    })
+    .await;
+    let config = Endpoint { retries: 0, concurrency: 1, ..endpoint(&server) };
+    let folder = tempfile::tempdir().unwrap();
+    for has_answered in [false, true] {
+        let halt = CancellationToken::new();
+        let model =
+            Model::new("describe", Wire::OpenAi, &config, &tally(), has_answered, halt).unwrap();
+        let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+        // The first one is answered, and then sixty in a row are not.
+        for outcome in ask_all(&model, &replies, [199].into_iter().chain(0..199)).await {
+            outcome.unwrap();
+        }
+        let failed = |n: &usize| {
+            let outcome = replies.outcome(&question(*n).key).unwrap();
+            matches!(outcome, Outcome::Failed(..))
+        };
+        assert_eq!((0..200).filter(failed).count(), 60);
+    }
+    assert_eq!(server.calls(), 260);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_before_an_error_is_kept() {
+    let server = ModelServer::start(|call| match call.number {
+        0 => Act::Say("this is no JSON".into()),
+        _ => Act::Status(401, Vec::new(), json!({ "error": "wrong key" }).to_string()),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
+    let tally = tally();
+    let model = model(Wire::OpenAi, &endpoint(&server), &tally);
+    let outcomes = ask_all(&model, &replies, 0..1).await;
+    assert!(matches!(outcomes[0], Err(AskError::Model(ModelError::Abort { .. }))));
+    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    assert_eq!((spent.calls, tally.spent()), (1, spent));
+    assert!(!replies.is_known(&question(0).key));
 }
 
 #[tokio::test(flavor = "multi_thread")]

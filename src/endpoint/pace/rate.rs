@@ -9,6 +9,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
+use crate::telemetry::TokioClock;
+
 /// So many seconds' worth of requests may go at once, and as much is caught up on after a lull.
 const REQUESTS_BURST: u32 = 2;
 /// The same for tokens: a request is many of them.
@@ -82,18 +84,6 @@ impl Bucket {
             *left -= portion.get();
         }
         Ok(())
-    }
-}
-
-/// governor's clock on tokio's time, which tests pause.
-#[derive(Clone, Debug, Default)]
-struct TokioClock;
-
-impl Clock for TokioClock {
-    type Instant = std::time::Instant;
-
-    fn now(&self) -> Self::Instant {
-        Instant::now().into_std()
     }
 }
 

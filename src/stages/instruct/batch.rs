@@ -3,7 +3,7 @@
 use super::ask::Instructor;
 use super::{Inputs, STAGE};
 use crate::endpoint::{
-    Answer, BatchFiles, Ended, Format, PartReplies, Question, Reply, Taken, Totals, estimate,
+    Answer, BatchFiles, Ended, PartReplies, Question, Reply, Taken, Totals, estimate,
 };
 use crate::record::Instruction;
 use crate::stages::context::{Context, StageError};
@@ -86,11 +86,7 @@ impl Exchange<'_> {
                 // All that is written may be answered, so all of it counts against the budget.
                 let reserved = asking.tally().reserve(price, most);
                 self.reserved.push(reserved.map_err(crate::endpoint::ModelError::from)?);
-                let format = match endpoint.response_format {
-                    crate::config::ResponseFormat::Text => Format::Text,
-                    crate::config::ResponseFormat::JsonObject => Format::JsonObject,
-                    _ => Format::JsonSchema,
-                };
+                let format = endpoint.response_format.into();
                 let Question { key, ask } = question;
                 return Ok(self.files.ask(&key, &ask, &endpoint.model, format)?);
             }
