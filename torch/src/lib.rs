@@ -1,11 +1,17 @@
-//! What has to call shared objects by hand: the run-time pick-up of CUDA. The only `unsafe` there is.
+//! What has to call shared objects by hand: the run-time pick-up of CUDA, kernels of libtorch that
+//! tch does not reach ([`shim`]), NCCL ([`nccl`]), and the driver's count of memory ([`memory`]). The
+//! only `unsafe` there is.
 //!
-//! One binary serves CPU and CUDA. It is linked against `libtorch_cpu.so` alone; where a CUDA build of
-//! libtorch is found at run time (`LD_LIBRARY_PATH` at PyTorch's `torch/lib`, say), the rest of it lies
-//! in the same folder and registers itself with libtorch once it is loaded.
+//! One binary serves CPU and CUDA. It is linked against `libtorch_cpu.so` alone; where a CUDA build
+//! of libtorch is found at run time (`LD_LIBRARY_PATH` at PyTorch's `torch/lib`, say), the rest of
+//! it lies in the same folder and registers itself with libtorch once it is loaded.
 
 mod maps;
+pub mod memory;
+pub mod nccl;
+pub mod shim;
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -53,7 +59,8 @@ pub enum LoadError {
     /// This process does not use libtorch at all.
     #[error("{CPU_LIBRARY} is not loaded in this process")]
     NotMapped,
-    /// The CUDA part is there and does not load: a library it needs is missing, or of another version.
+    /// The CUDA part is there and does not load: a library it needs is missing, or of another
+    /// version.
     #[error("cannot load {}: {problem}", library.display())]
     Open {
         /// The file that was tried.
@@ -65,8 +72,8 @@ pub enum LoadError {
 
 /// Loads the CUDA part of libtorch where there is one; further calls give the first one's answer.
 ///
-/// Must come before any tensor, any `tch::Cuda` call and any seed: libtorch looks for CUDA once, at the
-/// first of them, and keeps the answer.
+/// Must come before any tensor, any `tch::Cuda` call and any seed: libtorch looks for CUDA once, at
+/// the first of them, and keeps the answer.
 pub fn load_cuda() -> Result<Backend, LoadError> {
     static ANSWER: OnceLock<Result<Backend, LoadError>> = OnceLock::new();
     ANSWER.get_or_init(|| pick_up(&mapped_folder()?)).clone()
@@ -94,17 +101,23 @@ fn pick_up(folder: &Path) -> Result<Backend, LoadError> {
     }
     match open_for_good(&library) {
         Ok(()) => Ok(Backend::Cuda(library)),
-        Err(error) => Err(LoadError::Open { library, problem: error.to_string() }),
+        Err(error) => Err(LoadError::Open { library, problem: words(&error) }),
     }
 }
 
 fn open_for_good(library: &Path) -> Result<(), libloading::Error> {
-    // SAFETY: the file's initialisers run here. They are those of the libtorch that is mapped already
-    // and that the operator chose; they register CUDA with it and expect nothing of the caller.
+    // SAFETY: the file's initialisers run here. They are those of the libtorch that is mapped
+    // already and that the operator chose; they register CUDA with it and expect nothing of the
+    // caller.
     let opened = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) }?;
     // What it registered points into it, so it must stay until the process ends.
     std::mem::forget(opened);
     Ok(())
+}
+
+/// An error of the loader in full: what it says of itself is only which call failed.
+fn words(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// `__version__ = '2.11.0+cu130'` as `2.11.0+cu130`.
