@@ -2,18 +2,13 @@
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-/// Width of every picture.
-pub const WIDTH: u16 = 612;
-/// Height of every picture: 0.28 megapixels.
-pub const HEIGHT: u16 = 459;
-
-/// A JPEG of about 38 KB.
-pub fn web_jpeg(seed: u32) -> Vec<u8> {
-    let rgb = photo(u32::from(WIDTH), u32::from(HEIGHT), seed);
+/// A JPEG of any size, 4:2:0 as the store writes them.
+pub fn jpeg(width: u16, height: u16, quality: u8, seed: u32) -> Vec<u8> {
+    let rgb = photo(u32::from(width), u32::from(height), seed);
     let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, 85);
+    let mut encoder = Encoder::new(&mut bytes, quality);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
-    encoder.encode(&rgb, WIDTH, HEIGHT, ColorType::Rgb).expect("a JPEG in memory");
+    encoder.encode(&rgb, width, height, ColorType::Rgb).expect("a JPEG in memory");
     bytes
 }
 

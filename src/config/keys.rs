@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::Settings;
 
 /// How alike two names must be to be offered, from 0 to 1.
 const ALIKE: f64 = 0.6;
@@ -13,17 +13,21 @@ const WORSE: f64 = 0.1;
 /// How many names are offered for one that does not exist.
 const OFFERED: usize = 3;
 
-/// The sections and keys of [`Config`], with their defaults.
+/// The sections and keys of a configuration, with their defaults and what values they take.
 pub(super) struct Keys {
     defaults: Table,
+    /// Where all of them are listed, in words.
+    pub(super) listed: &'static str,
+    /// Says why a text is not such a configuration.
+    pub(super) fits: fn(&str) -> Result<(), toml::de::Error>,
 }
 
 impl Keys {
     /// Reads the keys off the default configuration.
-    pub(super) fn new() -> Self {
+    pub(super) fn of<C: Settings>() -> Self {
         let defaults =
-            Table::try_from(Config::default()).expect("the default configuration is valid TOML");
-        Self { defaults }
+            Table::try_from(C::default()).expect("the default configuration is valid TOML");
+        Self { defaults, listed: C::LISTED, fits: |text| toml::from_str::<C>(text).map(drop) }
     }
 
     /// The default configuration as a table.
@@ -90,11 +94,12 @@ fn likeness(typed: &str, name: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
 
     #[test]
     fn offers_the_misspelt_key_and_the_key_of_another_section() {
-        let keys = Keys::new();
+        let keys = Keys::of::<Config>();
         assert_eq!(keys.close_to("crawl.max_dept"), ["crawl.max_depth"]);
         assert_eq!(keys.close_to("crawl.depth")[0], "crawl.max_depth");
         assert_eq!(keys.close_to("crawl.host_rate")[0], "http.host_rate");
@@ -106,7 +111,7 @@ mod tests {
 
     #[test]
     fn finds_unknown_keys_and_leaves_maps_alone() {
-        let keys = Keys::new();
+        let keys = Keys::of::<Config>();
         let unknown = |text: &str| keys.unknown_in(&text.parse().unwrap());
         assert_eq!(unknown("crawl.max_depth = 1\nhttp.retries = 1"), None);
         assert_eq!(unknown("http.resolve.\"a.test\" = \"127.0.0.1\""), None);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::env;
 use super::keys::Keys;
 use super::load::ConfigError;
-use super::{Config, env};
 
 /// Where a value was set; part of every error message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Layer {
         };
         let table = text.parse::<Table>().map_err(invalid)?;
         refuse_unknown(&table, &origin, keys)?;
-        toml::from_str::<Config>(text).map_err(invalid)?;
+        (keys.fits)(text).map_err(invalid)?;
         Ok(Self { origin, table })
     }
 
@@ -108,7 +108,8 @@ impl Layer {
         let path = path_of(&probe);
         let value = parse_value(value, keys.default_of(&path));
         let table = nest(&path, value);
-        Config::deserialize_from(&table).map_err(|problem| invalid(format!("{key}: {problem}")))?;
+        (keys.fits)(&table.to_string())
+            .map_err(|error| invalid(format!("{key}: {}", error.message())))?;
         Ok(Self { origin, table })
     }
 
@@ -120,16 +121,10 @@ impl Layer {
     }
 }
 
-impl Config {
-    fn deserialize_from(table: &Table) -> Result<Self, String> {
-        table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())
-    }
-}
-
 fn refuse_unknown(table: &Table, origin: &Origin, keys: &Keys) -> Result<(), ConfigError> {
     let Some(key) = keys.unknown_in(table) else { return Ok(()) };
     let close = keys.close_to(&key).iter().map(|name| origin.spell(name)).collect();
-    Err(ConfigError::UnknownKey { key, origin: origin.clone(), close })
+    Err(ConfigError::UnknownKey { key, origin: origin.clone(), close, listed: keys.listed })
 }
 
 /// The keys of a table that holds one value.
@@ -173,10 +168,11 @@ fn parse_value(raw: &str, default: Option<&Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
 
     fn flag(text: &str) -> String {
-        Layer::flag(text, &Keys::new()).unwrap().table.to_string()
+        Layer::flag(text, &Keys::of::<Config>()).unwrap().table.to_string()
     }
 
     #[test]
@@ -200,14 +196,14 @@ mod tests {
 
     #[test]
     fn a_line_break_in_a_value_sets_no_second_key() {
-        let keys = Keys::new();
+        let keys = Keys::of::<Config>();
         assert!(Layer::flag("crawl.max_depth=3\nx = 4", &keys).is_err());
         assert_eq!(flag("crawl.contact=a\nx = 4"), "[crawl]\ncontact = \"\"\"\na\nx = 4\"\"\"\n");
     }
 
     #[test]
     fn variables_of_others_are_not_keys() {
-        let keys = Keys::new();
+        let keys = Keys::of::<Config>();
         assert!(Layer::env("PATH", "/bin", &keys).is_none());
         for name in env::NOT_KEYS {
             assert!(Layer::env(name, "1", &keys).is_none());

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -13,7 +15,7 @@ use super::layer::{Layer, Origin};
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// A key that does not exist.
-    #[error("{origin}: unknown key `{key}`{}", offer(.close))]
+    #[error("{origin}: unknown key `{key}`{}", offer(.close, .listed))]
     UnknownKey {
         /// Dotted key.
         key: String,
@@ -21,6 +23,8 @@ pub enum ConfigError {
         origin: Origin,
         /// What was perhaps meant, spelled as `origin` wants it.
         close: Vec<String>,
+        /// Where all keys are listed.
+        listed: &'static str,
     },
     /// Not TOML, or a value of the wrong type.
     #[error("{origin}: {problem}")]
@@ -53,17 +57,29 @@ pub enum ConfigError {
     },
 }
 
-fn offer(close: &[String]) -> String {
+fn offer(close: &[String], listed: &str) -> String {
     match close {
-        [] => "; `mine config` lists the keys there are".to_owned(),
+        [] => format!("; {listed} lists the keys there are"),
         names => format!("; did you mean {}?", names.join(" or ")),
     }
 }
 
 /// A value out of its range, before it is known where it was set.
-pub(super) struct OutOfRange {
-    pub(super) key: &'static str,
-    pub(super) problem: &'static str,
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// Dotted key.
+    pub key: &'static str,
+    /// What would be right.
+    pub problem: &'static str,
+}
+
+/// Sections of keys, each with a default: what [`Layers`] are merged into. Unknown keys are refused.
+pub trait Settings: Default + Serialize + DeserializeOwned {
+    /// Where all keys are listed, in the words of an error message.
+    const LISTED: &'static str;
+
+    /// Refuses values out of range, with the key and what would be right.
+    fn check(&self) -> Result<(), OutOfRange>;
 }
 
 /// Where values come from, the weakest first. The environment stands between `file` and `flags`.
@@ -87,18 +103,31 @@ impl Layers {
         self.load_with(variables)
     }
 
+    /// Merges the layers without the environment: for settings that are to be read off files and
+    /// the command line alone.
+    pub fn load_plain<C: Settings>(&self) -> Result<C, ConfigError> {
+        self.merged(std::iter::empty())
+    }
+
     /// [`Self::load`] with the environment as an argument.
     fn load_with(
         &self,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
-        let keys = Keys::new();
+        self.merged(variables)
+    }
+
+    fn merged<C: Settings>(
+        &self,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<C, ConfigError> {
+        let keys = Keys::of::<C>();
         let layers = self.read(variables, &keys)?;
         let mut merged = keys.defaults().clone();
         for layer in &layers {
             merge(&mut merged, &layer.table);
         }
-        let config: Config = merged.try_into().map_err(|error: toml::de::Error| {
+        let config: C = merged.try_into().map_err(|error: toml::de::Error| {
             ConfigError::Invalid { origin: Origin::Default, problem: error.to_string() }
         })?;
         config.check().map_err(|OutOfRange { key, problem }| {

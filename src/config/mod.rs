@@ -21,9 +21,7 @@ pub use endpoint::{
     Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
 };
 pub use layer::Origin;
-pub use load::{ConfigError, Layers};
-
-use load::OutOfRange;
+pub use load::{ConfigError, Layers, OutOfRange, Settings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -510,8 +508,9 @@ pub enum ExportImages {
     None,
 }
 
-impl Config {
-    /// Refuses values out of range, with the key and what would be right.
+impl Settings for Config {
+    const LISTED: &'static str = "`mine config`";
+
     fn check(&self) -> Result<(), OutOfRange> {
         let at_least_one = [
             ("crawl.partitions", self.crawl.partitions as usize),

@@ -55,9 +55,11 @@ impl ImageError {
         }
     }
 
-    /// Any error of a decoder for `format`.
+    /// Any error of a decoder for `format`, in one line: zune ends some of its own with an empty one.
     pub(super) fn broken(format: &str, error: impl std::fmt::Display) -> Self {
-        Self::Broken(format!("{format}: {error}"))
+        let words = error.to_string();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        Self::Broken(format!("{format}: {}", words.join(" ")))
     }
 }
 

@@ -22,7 +22,7 @@ mod prepare;
 mod resize;
 mod rights;
 
-pub use decode::{JPEG_DECODER, decode_rgb};
+pub use decode::{JPEG_DECODER, decode_rgb, decode_stored};
 pub use error::ImageError;
 pub use features::Features;
 pub use format::Format;

@@ -1,7 +1,7 @@
 //! One image from its bytes to the row that is stored, URL and times aside.
 
 use super::container::Container;
-use super::decode::decode;
+use super::decode::{Alpha, decode};
 use super::{Bitmap, Features, Format, ImageError, encode, guard, orient, resize, rights};
 use crate::config::Fetch;
 use crate::record::{ImageId, StoredAs};
@@ -55,7 +55,7 @@ fn prepare_unguarded(bytes: Vec<u8>, limits: &Fetch) -> Result<Prepared, ImageEr
     let side = limits.max_side.min(encode::MAX_SIDE);
     let is_small = width.max(height) <= side;
 
-    let decoded = decode(format, &container, &bytes, limits, Some(side))?;
+    let decoded = decode(format, &container, &bytes, limits, Some(side), Alpha::OnWhite)?;
     let bitmap = orient::upright(scaled(decoded.bitmap, (width, height), side), exif.orientation);
     let features = Features::of(&bitmap);
     let rights = rights::rights(&container, &exif);

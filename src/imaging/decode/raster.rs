@@ -6,27 +6,27 @@ use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder};
 use image::{ColorType, ImageDecoder, Limits};
 use image_webp::WebPDecoder;
 
-use super::Decoded;
+use super::{Alpha, Decoded};
 use crate::imaging::{Bitmap, ImageError};
 
-pub(super) fn png(bytes: &[u8], max_bytes: u64) -> Result<Decoded, ImageError> {
+pub(super) fn png(bytes: &[u8], max_bytes: u64, alpha: Alpha) -> Result<Decoded, ImageError> {
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits(max_bytes));
-    read("png", decoder.map_err(|error| ImageError::broken("png", error))?, max_bytes)
+    read("png", decoder.map_err(|error| ImageError::broken("png", error))?, max_bytes, alpha)
 }
 
-pub(super) fn gif(bytes: &[u8], max_bytes: u64) -> Result<Decoded, ImageError> {
+pub(super) fn gif(bytes: &[u8], max_bytes: u64, alpha: Alpha) -> Result<Decoded, ImageError> {
     let decoder = GifDecoder::new(Cursor::new(bytes));
     let mut decoder = decoder.map_err(|error| ImageError::broken("gif", error))?;
     decoder.set_limits(limits(max_bytes)).map_err(|error| ImageError::broken("gif", error))?;
-    read("gif", decoder, max_bytes)
+    read("gif", decoder, max_bytes, alpha)
 }
 
-pub(super) fn bmp(bytes: &[u8], max_bytes: u64) -> Result<Decoded, ImageError> {
+pub(super) fn bmp(bytes: &[u8], max_bytes: u64, alpha: Alpha) -> Result<Decoded, ImageError> {
     let decoder = BmpDecoder::new(Cursor::new(bytes));
-    read("bmp", decoder.map_err(|error| ImageError::broken("bmp", error))?, max_bytes)
+    read("bmp", decoder.map_err(|error| ImageError::broken("bmp", error))?, max_bytes, alpha)
 }
 
-pub(super) fn webp(bytes: &[u8], max_bytes: u64) -> Result<Decoded, ImageError> {
+pub(super) fn webp(bytes: &[u8], max_bytes: u64, alpha: Alpha) -> Result<Decoded, ImageError> {
     let broken = |error| ImageError::broken("webp", error);
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(broken)?;
     decoder.set_memory_limit(usize::try_from(max_bytes).unwrap_or(usize::MAX));
@@ -36,7 +36,7 @@ pub(super) fn webp(bytes: &[u8], max_bytes: u64) -> Result<Decoded, ImageError> 
     let icc = decoder.icc_profile().ok().flatten();
     decoder.read_image(&mut buffer).map_err(broken)?;
     let colour = if channels == 4 { ColorType::Rgba8 } else { ColorType::Rgb8 };
-    decoded("webp", width, height, colour, buffer, icc)
+    decoded("webp", (width, height), colour, buffer, icc, alpha)
 }
 
 fn limits(max_bytes: u64) -> Limits {
@@ -49,6 +49,7 @@ fn read(
     format: &str,
     mut decoder: impl ImageDecoder,
     max_bytes: u64,
+    alpha: Alpha,
 ) -> Result<Decoded, ImageError> {
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
@@ -56,7 +57,7 @@ fn read(
     let mut buffer = vec![0; sized(format, width, height, channels, max_bytes)?];
     let icc = decoder.icc_profile().ok().flatten().filter(|_| colour.has_color());
     decoder.read_image(&mut buffer).map_err(|error| ImageError::broken(format, error))?;
-    decoded(format, width, height, colour, buffer, icc)
+    decoded(format, (width, height), colour, buffer, icc, alpha)
 }
 
 /// The buffer's length, by the decoder's own account of the size: the caps were checked against
@@ -77,33 +78,33 @@ fn sized(
 
 fn decoded(
     format: &str,
-    width: u32,
-    height: u32,
+    (width, height): (u32, u32),
     colour: ColorType,
     buffer: Vec<u8>,
     icc: Option<Vec<u8>>,
+    alpha: Alpha,
 ) -> Result<Decoded, ImageError> {
-    let rgb = to_rgb(colour, buffer)
+    let rgb = to_rgb(colour, buffer, alpha)
         .ok_or_else(|| ImageError::Unsupported(format!("{format} of {colour:?} is not decoded")))?;
     let bitmap = Bitmap::new(width, height, rgb)
         .ok_or_else(|| ImageError::broken(format, "fewer pixels than announced"))?;
     Ok(Decoded { bitmap, icc, is_sound: true })
 }
 
-/// 16 bits become 8, grey becomes RGB, alpha is flattened on white.
-fn to_rgb(colour: ColorType, buffer: Vec<u8>) -> Option<Vec<u8>> {
+/// 16 bits become 8, grey becomes RGB, alpha goes.
+fn to_rgb(colour: ColorType, buffer: Vec<u8>, how: Alpha) -> Option<Vec<u8>> {
     Some(match colour {
         ColorType::Rgb8 => buffer,
         ColorType::L8 => buffer.iter().flat_map(|&grey| [grey; 3]).collect(),
-        ColorType::La8 => flatten(&buffer, |&[grey, alpha]| [grey, grey, grey, alpha]),
-        ColorType::Rgba8 => flatten(&buffer, |&pixel: &[u8; 4]| pixel),
+        ColorType::La8 => flatten(&buffer, how, |&[grey, alpha]| [grey, grey, grey, alpha]),
+        ColorType::Rgba8 => flatten(&buffer, how, |&pixel: &[u8; 4]| pixel),
         ColorType::L16 => buffer.as_chunks().0.iter().flat_map(|&grey| [high(grey); 3]).collect(),
         ColorType::Rgb16 => buffer.as_chunks().0.iter().map(|&sample| high(sample)).collect(),
-        ColorType::La16 => flatten(&buffer, |&[g, h, a, b]| {
+        ColorType::La16 => flatten(&buffer, how, |&[g, h, a, b]| {
             let grey = high([g, h]);
             [grey, grey, grey, high([a, b])]
         }),
-        ColorType::Rgba16 => flatten(&buffer, |&[r, s, g, h, b, c, a, d]| {
+        ColorType::Rgba16 => flatten(&buffer, how, |&[r, s, g, h, b, c, a, d]| {
             [high([r, s]), high([g, h]), high([b, c]), high([a, d])]
         }),
         _ => return None,
@@ -116,8 +117,15 @@ fn high(sample: [u8; 2]) -> u8 {
     ((sample * 255 + 32_767) / 65_535) as u8
 }
 
-fn flatten<const N: usize>(buffer: &[u8], rgba: impl Fn(&[u8; N]) -> [u8; 4]) -> Vec<u8> {
+fn flatten<const N: usize>(
+    buffer: &[u8],
+    how: Alpha,
+    rgba: impl Fn(&[u8; N]) -> [u8; 4],
+) -> Vec<u8> {
     let over_white = |value: u8, alpha: u8| {
+        if how == Alpha::Dropped {
+            return value;
+        }
         let (value, alpha) = (u32::from(value), u32::from(alpha));
         ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
@@ -136,18 +144,23 @@ mod tests {
     #[test]
     fn alpha_is_flattened_on_white() {
         let rgba = vec![10, 20, 30, 255, 0, 0, 0, 0, 0, 100, 200, 128];
-        let rgb = to_rgb(ColorType::Rgba8, rgba).unwrap();
+        let rgb = to_rgb(ColorType::Rgba8, rgba.clone(), Alpha::OnWhite).unwrap();
         assert_eq!(rgb, [10, 20, 30, 255, 255, 255, 127, 177, 227]);
         assert_eq!(
-            to_rgb(ColorType::La8, vec![50, 255, 50, 0]).unwrap(),
+            to_rgb(ColorType::La8, vec![50, 255, 50, 0], Alpha::OnWhite).unwrap(),
             [50, 50, 50, 255, 255, 255]
         );
+        let rgb = to_rgb(ColorType::Rgba8, rgba, Alpha::Dropped).unwrap();
+        assert_eq!(rgb, [10, 20, 30, 0, 0, 0, 0, 100, 200]);
     }
 
     #[test]
     fn sixteen_bits_are_rounded_to_eight() {
         let samples = [0u16, 65_535, 32_768, 385, 386, 1_000];
         let bytes = samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
-        assert_eq!(to_rgb(ColorType::Rgb16, bytes).unwrap(), [0, 255, 128, 1, 2, 4]);
+        assert_eq!(
+            to_rgb(ColorType::Rgb16, bytes, Alpha::OnWhite).unwrap(),
+            [0, 255, 128, 1, 2, 4]
+        );
     }
 }
