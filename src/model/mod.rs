@@ -1,0 +1,25 @@
+//! The model: images and texts in, unit vectors out. arXiv 2403.19651, section 3.
+//!
+//! [`config`] has the sizes, [`parameters`] the learned tensors by name, `nn` the layers; `clip`,
+//! `fusion` and `pooler` are made of those, and [`MagicLens`] of all. [`weights`] reads every format
+//! that such weights come in and writes one. [`tokenizer`], [`preprocess`] and [`input`] make numbers of
+//! texts and image files.
+
+mod clip;
+pub mod config;
+mod fusion;
+pub mod input;
+mod magiclens;
+mod nn;
+pub mod parameters;
+mod pooler;
+pub mod preprocess;
+pub mod tokenizer;
+pub mod weights;
+
+pub use config::ModelConfig;
+pub use magiclens::MagicLens;
+pub use parameters::{Origin, Parameter, Parameters};
+
+#[cfg(test)]
+mod tests;

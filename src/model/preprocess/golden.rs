@@ -1,0 +1,75 @@
+//! Numbers of the original implementation, where they are at hand.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+
+use super::ImageSpec;
+use crate::model::ModelConfig;
+
+/// One file of `golden/tiny-base`, and the images beside it.
+pub(crate) struct Golden {
+    folder: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Golden {
+    /// `None`, and a word on why the test does nothing, where the folder is absent.
+    pub fn open(name: &str) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/tiny-base");
+        let Ok(bytes) = std::fs::read(folder.join(format!("{name}.safetensors"))) else {
+            eprintln!("skipped: ../shared is absent");
+            return None;
+        };
+        Some(Self { folder, bytes })
+    }
+
+    /// A tensor's values in row-major order.
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = tensors.tensor(name).unwrap();
+        tensor.data().as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
+    }
+
+    /// A tensor's bytes.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        SafeTensors::deserialize(&self.bytes).unwrap().tensor(name).unwrap().data().to_vec()
+    }
+
+    /// The images' names, in order.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.join("images")).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".png"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Width, height and RGB bytes: alpha is dropped, not flattened.
+    pub fn image(&self, file: &str) -> (usize, usize, Vec<u8>) {
+        let image = image::open(self.folder.join("images").join(file)).unwrap().to_rgb8();
+        let (width, height) = image.dimensions();
+        (width as usize, height as usize, image.into_raw())
+    }
+}
+
+/// CLIP's numbers at another size.
+pub(crate) fn clip(size: usize) -> ImageSpec {
+    ImageSpec { size, ..ImageSpec::from(&ModelConfig::base()) }
+}
+
+/// Largest absolute difference.
+pub(crate) fn apart(ours: &[f32], wanted: &[f32]) -> f32 {
+    assert_eq!(ours.len(), wanted.len());
+    ours.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn images_decode_as_in_the_original() {
+    let Some(golden) = Golden::open("preprocess") else { return };
+    for file in ["06_gray_L_50x40.png", "07_rgba_40x51.png", "08_palette_45x37.png"] {
+        assert_eq!(golden.image(file).2, golden.bytes(&format!("rgb/{file}")), "{file}");
+    }
+}

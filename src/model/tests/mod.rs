@@ -1,0 +1,75 @@
+//! Tests of the whole model, and what the tests of its parts share.
+
+mod behaviour;
+mod golden;
+mod hf_clip;
+mod units;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Kind, Tensor};
+
+use super::config::{HeadConfig, ModelConfig};
+
+/// A folder of the data that lies beside the repository, or nothing and a word about it.
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
+    if !path.exists() {
+        println!("skipped: ../shared/{name} is absent");
+        return None;
+    }
+    Some(path)
+}
+
+/// Sizes that a test affords, different wherever they can be.
+pub(crate) fn tiny() -> ModelConfig {
+    let mut config = ModelConfig::base();
+    config.image_size = 24;
+    config.context_length = 12;
+    config.clip.embed_dim = 40;
+    config.clip.vocab_size = 50;
+    config.clip.vision_num_layers = 2;
+    config.clip.vision_features = 48;
+    config.clip.vision_patch_size = 8;
+    config.clip.vision_num_heads = 3;
+    config.clip.vision_head_dim = 16;
+    config.clip.text_num_layers = 3;
+    config.clip.text_features = 32;
+    config.clip.text_num_heads = 2;
+    config.magiclens = HeadConfig::for_embed_dim(40, "tiny");
+    config.magiclens.num_layers = 2;
+    config
+}
+
+/// Named arrays of a golden, whatever their types.
+pub(crate) struct Golden(BTreeMap<String, Tensor>);
+
+impl Golden {
+    pub fn read(path: &Path) -> Self {
+        // Not the code under test: the goldens hold integers and float64, too.
+        Self(Tensor::read_safetensors(path).unwrap().into_iter().collect())
+    }
+
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("the golden has no {name}"))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Asserts the same shape and no value further off than `limit`.
+pub(crate) fn assert_close(name: &str, ours: &Tensor, expected: &Tensor, limit: f64) {
+    assert_eq!(ours.size(), expected.size(), "{name}");
+    let off = distance(ours, expected);
+    assert!(off <= limit, "{name} is off by {off:.2e}, more than {limit:.0e}");
+}
+
+/// The greatest difference; NaN counts as infinite.
+pub(crate) fn distance(ours: &Tensor, expected: &Tensor) -> f64 {
+    let off = (ours.detach().to_kind(Kind::Double) - expected.to_kind(Kind::Double)).abs().max();
+    let off = off.double_value(&[]);
+    if off.is_nan() { f64::INFINITY } else { off }
+}

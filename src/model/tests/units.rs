@@ -1,0 +1,83 @@
+//! Single modules of the original with inputs that show its constants: `units.safetensors`.
+
+use tch::{Tensor, no_grad_guard};
+
+use super::{Golden, assert_close, shared};
+use crate::model::nn::{CappedAttention, GeluMlp, LayerNorm, Linear};
+use crate::model::pooler::{PoolAttention, normalize};
+
+fn units() -> Option<Golden> {
+    Some(Golden::read(&shared("golden/tiny-base")?.join("units.safetensors")))
+}
+
+#[test]
+fn layer_norms() {
+    let Some(units) = units() else { return };
+    let of = |name: &str, part: &str| units.get(&format!("{name}/{part}")).shallow_clone();
+    for (name, norm) in [
+        ("clip_layernorm", LayerNorm::clip_of as fn(Tensor, Tensor) -> LayerNorm),
+        ("ml_layernorm", LayerNorm::offset_of),
+    ] {
+        let norm = norm(of(name, "scale"), of(name, "bias"));
+        assert_close(name, &norm.forward(&of(name, "x")), &of(name, "y"), 1e-5);
+    }
+}
+
+#[test]
+fn normalisation_keeps_zero_and_what_is_near_it() {
+    let Some(units) = units() else { return };
+    assert_close("normalize", &normalize(units.get("normalize/x")), units.get("normalize/y"), 1e-6);
+}
+
+#[test]
+fn quick_gelu_through_an_mlp_of_identities() {
+    let Some(units) = units() else { return };
+    let x = units.get("quick_gelu/x");
+    let same = || {
+        let eye = Tensor::eye(64, (tch::Kind::Float, tch::Device::Cpu));
+        let bias = Some(Tensor::zeros([64], (tch::Kind::Float, tch::Device::Cpu)));
+        Linear { weight: eye, bias }
+    };
+    let mlp = GeluMlp { fc1: same(), fc2: same() };
+    let y = mlp.forward(&x.view([1, 64])).view([64]);
+    assert_close("quick_gelu", &y, units.get("quick_gelu/y"), 1e-6);
+}
+
+fn attention(units: &Golden, name: &str) -> CappedAttention {
+    let get = |part: &str| units.get(&format!("{name}/params/{part}"));
+    let to_heads = |part: &str| {
+        let (weight, bias) = (get(&format!("{part}/w")), get(&format!("{part}/b")));
+        Linear { weight: weight.flatten(1, 2).tr(), bias: Some(bias.flatten(0, 1)) }
+    };
+    let bias = Some(get("post/b").shallow_clone());
+    let out = Linear { weight: get("post/w").flatten(1, 2), bias };
+    let (q, k, v) = (to_heads("query"), to_heads("key"), to_heads("value"));
+    CappedAttention { q, k, v, out, heads: 4 }
+}
+
+#[test]
+fn fusion_attention_with_capped_logits() {
+    let Some(units) = units() else { return };
+    let _no_grad = no_grad_guard();
+    let (q, kv) = (units.get("fusion_attention/q"), units.get("fusion_attention/kv"));
+    let attention = attention(&units, "fusion_attention");
+    let [query, key] = [attention.q.forward(q), attention.k.forward(kv)];
+    let weights = attention.weights(&attention.split(&query), &attention.split(&key), 0.5);
+    assert_close("probs", &weights, units.get("fusion_attention/probs"), 1e-5);
+    let y = attention.mix(&weights, &attention.split(&attention.v.forward(kv)));
+    assert_close("y", &y, units.get("fusion_attention/y"), 5e-5);
+}
+
+#[test]
+fn pool_attention_with_capped_logits() {
+    let Some(units) = units() else { return };
+    let _no_grad = no_grad_guard();
+    let (q, kv) = (units.get("pool_attention/q"), units.get("pool_attention/kv"));
+    let scale = units.get("pool_attention/params/per_dim_scale/per_dim_scale").shallow_clone();
+    let attention = PoolAttention { inner: attention(&units, "pool_attention"), scale };
+    let key = attention.inner.split(&attention.inner.k.forward(kv));
+    let weights = attention.inner.weights(&attention.scaled_query(q), &key, 1.0);
+    assert_close("probs", &weights, units.get("pool_attention/probs"), 1e-5);
+    let y = attention.forward(q, kv);
+    assert_close("y", &y, units.get("pool_attention/y"), 5e-5);
+}
