@@ -1,0 +1,168 @@
+//! Bytes of device memory that a step needs, by what they are for.
+//!
+//! Parameters, gradients and both moments of AdamW are float32: 16 bytes a parameter; an average of the
+//! weights takes 4 more, and weights cast to bf16 are held 2 bytes each while a chunk's graph lives.
+//!
+//! Activations are what the backward pass of a block keeps, in elements of D a token:
+//!
+//! | kept | elements |
+//! |---|---|
+//! | input and output of both LayerNorms | 4 |
+//! | queries, keys, values, attention's output | 4 |
+//! | MLP before and after quick-GELU, and its sigmoid | 12 |
+//!
+//! That is 20 with the plain operators, 16 with a fused quick-GELU. Attention is taken to be fused: it
+//! keeps no n² matrix. An estimate: allocator and workspaces come on top, some 5 to 10 %.
+//! <https://arxiv.org/abs/2205.05198> counts in the same way.
+
+use super::size::{ModelSize, Tower};
+
+/// Elements of D a token that the backward pass of one block keeps.
+const KEPT_BY_BLOCK: f64 = 20.0;
+
+/// Bytes of a float32.
+const FLOAT: u64 = 4;
+
+/// What decides over memory, beside the size of the model. Rows are those of one rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Footprint {
+    /// Rows of the batch on this rank.
+    pub rows: u64,
+    /// Rows of the batch over all ranks.
+    pub batch: u64,
+    /// Rows of a chunk.
+    pub chunk: u64,
+    /// Chunks of which the graph is kept, beside the one that is worked on.
+    pub held: u64,
+    /// Images a row: query, target, hard negatives.
+    pub images: f64,
+    /// Tokens of an instruction after trimming.
+    pub text_tokens: f64,
+    /// Bytes of an activation: 4 for float32, 2 for bf16.
+    pub element: u64,
+    /// Whether blocks keep only their input and are computed again.
+    pub recompute_layers: bool,
+    /// Whether an average of the weights is kept.
+    pub ema: bool,
+}
+
+/// Bytes by use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Weights in float32, and their average if one is kept.
+    pub weights: u64,
+    /// Gradients in float32.
+    pub gradients: u64,
+    /// Both moments of the optimizer.
+    pub optimizer: u64,
+    /// Weights cast for computing.
+    pub cast: u64,
+    /// Activations of all chunks whose graph lives at once.
+    pub activations: u64,
+    /// Embeddings of the batch, their gradients, and the logits.
+    pub contrast: u64,
+    /// Pixels of the batch, and of the next one that is on its way.
+    pub pixels: u64,
+}
+
+impl Memory {
+    /// Estimates one rank.
+    pub fn of(size: &ModelSize, step: &Footprint) -> Self {
+        let parameters = size.parameters().total();
+        let cast = if step.element < FLOAT { parameters * step.element } else { 0 };
+        let chunks = step.rows.div_ceil(step.chunk.max(1)).max(1);
+        let alive = (step.held + 1).min(chunks) * step.chunk.min(step.rows);
+        let pixels = step.rows as f64 * step.images * (3 * size.image * size.image * FLOAT) as f64;
+        Self {
+            weights: parameters * FLOAT * if step.ema { 2 } else { 1 },
+            gradients: parameters * FLOAT,
+            optimizer: parameters * FLOAT * 2,
+            cast,
+            activations: (alive as f64 * row(size, step)) as u64,
+            contrast: contrast(size, step),
+            pixels: 2 * pixels as u64,
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let state = self.weights + self.gradients + self.optimizer + self.cast;
+        state + self.activations + self.contrast + self.pixels
+    }
+}
+
+/// Activations of one row, in bytes.
+fn row(size: &ModelSize, step: &Footprint) -> f64 {
+    let fusion = Tower { layers: size.fusion, width: size.embed };
+    let element = step.element as f64;
+    let kept = |tower, tokens| blocks(tower, tokens, step.recompute_layers) * element;
+    let images = step.images * kept(size.vision, size.image_tokens() as f64);
+    images + kept(size.text, step.text_tokens) + (step.images + 1.0) * kept(fusion, 2.0)
+}
+
+/// Elements that are kept of so many tokens.
+fn blocks(tower: Tower, tokens: f64, recompute: bool) -> f64 {
+    let (layers, width) = (tower.layers as f64, tower.width as f64);
+    // Computed again, a block keeps its input, and one block at a time keeps all.
+    let blocks = if recompute { layers + KEPT_BY_BLOCK } else { layers * KEPT_BY_BLOCK };
+    blocks * tokens * width
+}
+
+/// Three embeddings a row and their gradients; two matrices of logits, each with its softmax and the
+/// gradient of it, for the rows of this rank against the columns of all.
+fn contrast(size: &ModelSize, step: &Footprint) -> u64 {
+    let embeddings = 2 * 3 * step.batch * size.embed;
+    let logits = 3 * 2 * step.rows * step.batch;
+    (embeddings + logits) * FLOAT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step() -> Footprint {
+        Footprint {
+            rows: 2048,
+            batch: 2048,
+            chunk: 128,
+            held: 0,
+            images: 2.0,
+            text_tokens: 20.0,
+            element: 2,
+            recompute_layers: false,
+            ema: false,
+        }
+    }
+
+    #[test]
+    fn state_is_sixteen_bytes_a_parameter() {
+        let size = ModelSize::base();
+        let memory = Memory::of(&size, &Footprint { element: 4, ..step() });
+        let state = memory.weights + memory.gradients + memory.optimizer + memory.cast;
+        assert_eq!(state, 16 * 166_433_025);
+        let memory = Memory::of(&size, &Footprint { ema: true, ..step() });
+        let state = memory.weights + memory.gradients + memory.optimizer + memory.cast;
+        assert_eq!(state, 22 * 166_433_025);
+    }
+
+    /// The figure for a whole batch without recomputation is some 250 GB, with a fused
+    /// quick-GELU; ours counts the plain one.
+    #[test]
+    fn a_whole_batch_at_once_takes_some_250_gb() {
+        let whole = Memory::of(&ModelSize::base(), &Footprint { chunk: 2048, ..step() });
+        let gb = whole.activations as f64 / 1e9;
+        assert!((230.0..320.0).contains(&gb), "{gb} GB");
+        assert!((230.0..260.0).contains(&(gb * 16.0 / KEPT_BY_BLOCK)), "{gb} GB");
+    }
+
+    #[test]
+    fn activations_grow_with_the_chunks_that_are_alive() {
+        let of = |step: Footprint| Memory::of(&ModelSize::base(), &step).activations;
+        let one = of(step());
+        assert!(one.abs_diff(of(Footprint { chunk: 2048, ..step() }) / 16) < 10);
+        assert!(of(Footprint { held: 3, ..step() }).abs_diff(4 * one) < 10);
+        assert_eq!(of(Footprint { held: 99, ..step() }), of(Footprint { held: 15, ..step() }));
+        assert_eq!(of(Footprint { rows: 64, ..step() }), of(Footprint { chunk: 64, ..step() }));
+        assert!(of(Footprint { recompute_layers: true, ..step() }) < one / 6);
+    }
+}
