@@ -5,8 +5,12 @@ pub mod config;
 pub mod endpoint;
 pub mod http;
 pub mod imaging;
+#[cfg(feature = "torch")]
+pub mod model;
 pub mod pipeline;
 pub mod record;
+#[cfg(feature = "torch")]
+pub mod retrieval;
 pub mod similarity;
 pub mod stages;
 pub mod store;

@@ -1,35 +1,135 @@
-//! `train`: will turn triplet shards into a checkpoint. For now it checks that libtorch works.
+//! `train`: triplet shards in, checkpoints out.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use magiclens::train::{Probe, probe};
+use indicatif::MultiProgress;
+use magiclens::telemetry::{self, LogFormat};
+use magiclens::train::checkpoint::{Checkpoint, Checkpoints};
+use magiclens::train::config::{Recipe, Sources};
+use magiclens::train::signal::Stop;
+use magiclens::train::{CHECKPOINTS, Ended, Options, TrainError, dry_run, run};
 
-/// Checks that libtorch is found, picks up CUDA where there is one, and multiplies two tensors
+/// Trains MagicLens on triplet shards.
 ///
-/// Training itself is not there yet: this command reads no triplets and writes no checkpoint.
+/// A rerun of the same command goes on from the latest checkpoint in --out, with the recipe that is kept
+/// there. SIGTERM saves a checkpoint and ends with 0. Started by torchrun, it trains on all its ranks.
 #[derive(Parser)]
-#[command(name = "train", version)]
-struct Args {}
+#[command(name = "train", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Folder of shards, or the run directory of `mine`; a URL of an object store does too.
+    #[arg(long)]
+    shards: Option<String>,
+    /// The run's folder: checkpoints, log.jsonl, TensorBoard events.
+    #[arg(long)]
+    out: PathBuf,
+    /// TOML file with the keys that differ from recipes/base.toml.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    /// `section.key=value`, stronger than the recipe. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print parameters, memory and time, and train nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// How lines are written to stderr.
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  train --shards runs/first --out runs/train --recipe recipes/base.toml
+  train --out runs/train                       go on from the latest checkpoint
+  train --shards runs/first --out runs/t --recipe recipes/base.toml --dry-run
+  torchrun --nproc-per-node 8 --no-python train --shards s3://bucket/run --out runs/train
+  tensorboard --logdir runs/train/events
+
+Exit codes: 0 done, or stopped by SIGTERM with a checkpoint; 1 failed; 3 bad configuration.";
 
 fn main() -> ExitCode {
-    let Args {} = Args::parse();
-    match probe().map_err(anyhow::Error::from).and_then(|probe| report(&probe)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("train: {error:#}");
+    let cli = Cli::parse();
+    let bars = telemetry::init(cli.log_format);
+    let done = catch_unwind(AssertUnwindSafe(|| work(cli, bars)));
+    match done {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("train: {error}");
+            ExitCode::from(error.exit_code())
+        }
+        // Operators of libtorch panic where they fail: out of memory, mostly.
+        Err(panic) => {
+            eprintln!("train: libtorch: {}", words(panic.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn report(probe: &Probe) -> anyhow::Result<()> {
-    let version = probe.backend.version().unwrap_or_else(|| "of unknown version".to_owned());
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "device    {:?}", probe.device)?;
-    writeln!(out, "libtorch  {version} ({})", probe.backend.folder().display())?;
-    writeln!(out, "product   right: two matrices were multiplied")?;
+fn work(cli: Cli, bars: MultiProgress) -> Result<(), TrainError> {
+    let from = latest(&cli)?;
+    let kept = from.as_ref().map(|checkpoint| checkpoint.state.recipe.clone());
+    let shards = cli.shards.iter().map(|shards| format!("data.shards={}", quoted(shards)));
+    let flags = shards.chain(cli.set).collect();
+    let recipe = Recipe::load(Sources { kept: kept.clone(), file: cli.recipe, flags })?;
+    if let Some(kept) = kept {
+        let kept = Recipe::load(Sources { kept: Some(kept), ..Sources::default() })?;
+        recipe.conflict_with(&kept).map_or(Ok(()), |found| Err(TrainError::Conflict(found)))?;
+    }
+    if cli.dry_run {
+        print(&dry_run(&recipe)?.to_string());
+        return Ok(());
+    }
+    let stop = Stop::listen().map_err(TrainError::Signals)?;
+    let json = cli.log_format == LogFormat::Json;
+    let ended = run(Options { recipe, out: cli.out, from, stop, bars, json })?;
+    print(&summary(&ended));
     Ok(())
+}
+
+/// The latest whole checkpoint of the run's folder; damaged ones are named and passed over. A dry run
+/// looks at it, too, and goes on from nothing: who trains says where from.
+fn latest(cli: &Cli) -> Result<Option<Checkpoint>, TrainError> {
+    let (checkpoint, damaged) = Checkpoints::at(&cli.out.join(CHECKPOINTS)).open_whole()?;
+    for error in damaged {
+        tracing::warn!("passed over: {error}");
+    }
+    Ok(checkpoint)
+}
+
+/// A list of one string as TOML.
+fn quoted(text: &str) -> String {
+    format!("[{}]", toml::Value::String(text.to_owned()))
+}
+
+fn summary(ended: &Ended) -> String {
+    let mut lines = format!("steps       {}\n", ended.step);
+    if let Some(signal) = ended.stopped_by {
+        lines += &format!("stopped by  {signal}; the same command goes on\n");
+    }
+    if let Some(recall) = ended.recall {
+        lines += &format!(
+            "validation  R@1 {:.1} %  R@5 {:.1} %  R@10 {:.1} %  ({} queries, {} images)\n",
+            100.0 * recall.at_1,
+            100.0 * recall.at_5,
+            100.0 * recall.at_10,
+            recall.queries,
+            recall.gallery
+        );
+    }
+    lines + &format!("checkpoint  {}\n", ended.checkpoint.display())
+}
+
+/// Data goes to stdout; a reader that has gone away is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".into())
 }
