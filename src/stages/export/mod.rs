@@ -7,6 +7,7 @@
 
 mod card;
 mod compose;
+mod handover;
 mod plan;
 mod pool;
 mod shards;
@@ -41,6 +42,7 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     let pool = pool::run(ctx, inputs, &triplets).await?;
     card::write(ctx, &triplets, &pool).await?;
     sheet::write(ctx, &triplets).await?;
+    handover::tell(ctx, &triplets);
     Ok(triplets.into_iter().flat_map(|(_, manifests)| manifests).collect())
 }
 

@@ -234,6 +234,17 @@ mod tests {
         prop_oneof![caption(), any::<String>(), r"\PC{0,80}", "[a-zA-Z\u{e9}]{0,300}"]
     }
 
+    /// What models are measured by is worded as what they were trained on.
+    #[test]
+    fn the_demos_benchmark_asks_as_the_templates_do() {
+        let benchmark = magiclens_demo::Benchmark::generate(1);
+        for query in benchmark.queries.iter().step_by(7) {
+            let [image, target] = [query.image, query.target].map(|at| benchmark.gallery[at].alt());
+            let (_, instructions) = all(&image, &target);
+            assert!(instructions.contains(&query.text), "{image} to {target}: {}", query.text);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
 
