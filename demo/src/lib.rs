@@ -5,6 +5,9 @@
 //! tell stories, and pages and pictures that are odd, broken or hostile. [`truth`] says what a
 //! miner should make of every URL. [`server`] answers requests and logs them.
 //!
+//! [`World::training`] is another world, to train on, and [`benchmark`] what a model that was trained
+//! on it is measured by.
+//!
 //! ```no_run
 //! # async fn run() -> anyhow::Result<()> {
 //! use magiclens_demo::{Options, World};
@@ -18,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod benchmark;
 mod encode;
 pub mod picture;
 pub mod relation;
@@ -27,9 +31,10 @@ pub mod server;
 pub mod truth;
 pub mod world;
 
+pub use benchmark::Benchmark;
 pub use relation::Relation;
 pub use rng::Rng;
-pub use scene::Scene;
+pub use scene::{Exhibit, Scene};
 pub use server::{Access, Running};
 pub use truth::Truth;
-pub use world::{Options, World};
+pub use world::{Options, Training, World};

@@ -1,4 +1,5 @@
-//! `demo-world`: serves a generated web on loopback, prints the truth about it, draws its scenes.
+//! `demo-world`: serves a generated web on loopback, prints the truth about it, draws its scenes; and
+//! the same for the world to train on, with its benchmark.
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use image::{RgbImage, imageops};
-use magiclens_demo::{Options, Rng, Scene, World};
+use magiclens_demo::{Benchmark, Options, Rng, Scene, Training, World};
 
 #[derive(Parser)]
 #[command(about, version)]
@@ -22,12 +23,12 @@ struct Size {
     /// The same seed gives the same world.
     #[arg(long, default_value_t = Options::default().seed, global = true)]
     seed: u64,
-    /// Sites that tell stories.
-    #[arg(long, default_value_t = Options::default().sites, global = true)]
-    sites: usize,
-    /// Pages on each of them.
-    #[arg(long, default_value_t = Options::default().pages_per_site, global = true)]
-    pages: usize,
+    /// Sites with pictures: 6 that tell stories, or 98 to train on.
+    #[arg(long, global = true)]
+    sites: Option<usize>,
+    /// Pages on each of them: 12.
+    #[arg(long, global = true)]
+    pages: Option<usize>,
     /// Leave out the odd sites.
     #[arg(long, global = true)]
     stories_only: bool,
@@ -59,16 +60,42 @@ enum Verb {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Serve the world to train on until interrupted; prints the seed URLs once it listens.
+    ServeTraining {
+        /// The port on 127.0.0.1; 0 takes a free one.
+        #[arg(long, default_value_t = 8099)]
+        port: u16,
+        /// Write a configuration for mine here.
+        #[arg(long)]
+        config_out: Option<PathBuf>,
+    },
+    /// Write a gallery of unseen exhibits, and composed queries for it.
+    Benchmark {
+        /// The folder to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 impl Size {
     fn options(&self) -> Options {
+        let default = Options::default();
         Options {
             seed: self.seed,
-            sites: self.sites,
-            pages_per_site: self.pages,
+            sites: self.sites.unwrap_or(default.sites),
+            pages_per_site: self.pages.unwrap_or(default.pages_per_site),
             odd: !self.stories_only,
             hostile: !self.quick,
+        }
+    }
+
+    fn training(&self) -> Training {
+        let default = Training::default();
+        Training {
+            seed: self.seed,
+            sites: self.sites.unwrap_or(default.sites),
+            pages_per_site: self.pages.unwrap_or(default.pages_per_site),
+            ..default
         }
     }
 }
@@ -78,17 +105,23 @@ async fn main() -> Result<()> {
     let cli = Cli::parse();
     let options = cli.size.options();
     match cli.verb {
-        Verb::Serve { port, config_out } => serve(&options, port, config_out.as_deref()).await,
+        Verb::Serve { port, config_out } => {
+            serve(World::generate(&options), port, config_out.as_deref()).await
+        }
         Verb::Truth { port } => {
             let truth = World::generate(&options).truth(port);
             Ok(serde_json::to_writer_pretty(stdout().lock(), &truth)?)
         }
         Verb::Draw { out } => draw(options.seed, &out),
+        Verb::ServeTraining { port, config_out } => {
+            serve(World::training(&cli.size.training()), port, config_out.as_deref()).await
+        }
+        Verb::Benchmark { out } => Benchmark::generate(options.seed).write(&out),
     }
 }
 
-async fn serve(options: &Options, port: u16, config_out: Option<&Path>) -> Result<()> {
-    let running = World::generate(options).serve(([127, 0, 0, 1], port).into()).await?;
+async fn serve(world: World, port: u16, config_out: Option<&Path>) -> Result<()> {
+    let running = world.serve(([127, 0, 0, 1], port).into()).await?;
     if let Some(path) = config_out {
         std::fs::write(path, running.config())
             .with_context(|| format!("cannot write {}", path.display()))?;

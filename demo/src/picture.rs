@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encode;
 use crate::rng::{Rng, hash};
-use crate::scene::{Scene, Sign};
+use crate::scene::{Exhibit, Scene, Sign};
 
 /// What a picture shows. Two pictures of one subject are near-duplicates, others never are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Subject {
     Scene(Scene),
     /// Words before a scene.
     Sign(Sign),
+    /// A thing beside a sign, in the training world.
+    Exhibit(Exhibit),
     /// A pattern that stands for a logo, an icon or an ad.
     Mark(String),
 }
@@ -136,6 +138,7 @@ impl Picture {
         let drawn = match &self.subject {
             Subject::Scene(scene) => scene.render(self.width, self.height),
             Subject::Sign(sign) => sign.render(self.width, self.height),
+            Subject::Exhibit(exhibit) => exhibit.render(self.width, self.height),
             Subject::Mark(name) => mark(name, self.width, self.height),
         };
         let (width, height) = self.size();

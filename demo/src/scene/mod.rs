@@ -4,6 +4,7 @@
 //! true by construction and the difference of two scenes is a true instruction.
 
 mod canvas;
+mod exhibit;
 mod finish;
 mod interior;
 mod object;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::{Rng, hash};
 use canvas::Canvas;
+pub use exhibit::{Exhibit, Identity};
 pub use sign::Sign;
 
 macro_rules! attribute {
@@ -138,6 +140,20 @@ attribute! {
         Near = "close up",
         Far = "from afar",
         Inside = "from inside",
+    }
+}
+
+attribute! {
+    /// What is on the sign.
+    Emblem {
+        Star = "star",
+        Cross = "cross",
+        Ring = "ring",
+        Triangle = "triangle",
+        Ladder = "ladder",
+        Moon = "moon",
+        Arrow = "arrow",
+        Chequers = "chequers",
     }
 }
 
@@ -278,7 +294,7 @@ pub(crate) mod tests {
     };
 
     /// Mean absolute difference of two pictures, in levels of 255.
-    fn distance(a: &RgbImage, b: &RgbImage) -> f64 {
+    pub(crate) fn distance(a: &RgbImage, b: &RgbImage) -> f64 {
         let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         sum as f64 / a.len() as f64
     }

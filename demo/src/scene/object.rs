@@ -61,7 +61,8 @@ pub fn row(canvas: &mut Canvas, scene: &Scene, size: f32, foot: f32) {
     canvas.place_back();
 }
 
-fn draw(canvas: &mut Canvas, object: Object, paint: Rgb) {
+/// Draws one object where the canvas was placed.
+pub fn draw(canvas: &mut Canvas, object: Object, paint: Rgb) {
     match object {
         Object::Boat => boat(canvas, paint),
         Object::House => house(canvas, paint),

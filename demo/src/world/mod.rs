@@ -10,6 +10,7 @@ mod odd;
 mod odd_pages;
 mod odd_pictures;
 mod story;
+mod training;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use crate::scene::Scene;
 use crate::truth::Truth;
 use doc::Doc;
 pub use node::{Body, Node, Reply};
+pub use training::{TRAINING_SIZE, Training};
 
 /// The host that most sites keep their images on.
 pub const CDN: &str = "img.cdn.example";
@@ -105,8 +107,26 @@ pub struct World {
 impl World {
     /// Makes a world; pictures are drawn when they are asked for.
     pub fn generate(options: &Options) -> Self {
-        let mut world = Self {
-            options: options.clone(),
+        let mut world = Self::empty(options.clone());
+        story::plant(&mut world);
+        if options.odd {
+            odd::plant(&mut world);
+        }
+        world
+    }
+
+    /// Makes a world to train on: nothing odd in it, many pages, each with pictures of one identity.
+    pub fn training(training: &Training) -> Self {
+        let Training { seed, sites, pages_per_site, .. } = *training;
+        let options = Options { seed, sites, pages_per_site, odd: false, hostile: false };
+        let mut world = Self::empty(options);
+        training.plant(&mut world);
+        world
+    }
+
+    fn empty(options: Options) -> Self {
+        Self {
+            options,
             seeds: Vec::new(),
             nodes: BTreeMap::new(),
             robots: BTreeMap::new(),
@@ -114,12 +134,7 @@ impl World {
             unseen: BTreeSet::new(),
             planted: Vec::new(),
             scenes: BTreeSet::new(),
-        };
-        story::plant(&mut world);
-        if options.odd {
-            odd::plant(&mut world);
         }
-        world
     }
 
     /// What should become of every URL, once served on `port`.
@@ -239,6 +254,7 @@ mod tests {
             match subject {
                 Subject::Scene(scene) => assert_eq!(figure.alt, scene.alt()),
                 Subject::Sign(sign) => assert_eq!(figure.alt, sign.alt()),
+                Subject::Exhibit(_) => unreachable!("stories show scenes and signs"),
                 Subject::Mark(_) => continue,
             }
             let first = seen.entry(figure.alt.clone()).or_insert_with(|| subject.clone());

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Trains a tiny model from scratch on the CPU: serves the training world on loopback, mines it, trains on
+# the triplets, and retrieves among images of things that were in no triplet, before and after.
+#
+#   scripts/train-demo.sh [OUT]      OUT is the folder, runs/train-demo by default; an old one is removed
+#
+# SEEDS="0 1 2" trains once for each; RECIPE_SET="loss.query_negatives=false" changes keys of the recipe;
+# MINED=DIR takes the triplets of an earlier run instead of mining. Needs libtorch (`make libtorch`).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+out=${1:-runs/train-demo}
+name=train-demo
+config=$out.toml
+log=$out-world.log
+seeds=$out-seeds.txt
+source scripts/lib/world.sh
+read -ra train_seeds <<<"${SEEDS:-0}"
+read -ra sets <<<"${RECIPE_SET:-}"
+mined=${MINED:-$out/mined}
+
+say "building (a first build takes some minutes)…"
+build --features torch --bin mine --bin train --bin search --bin demo-world --example demo_recall
+mine=$(program mine)
+train=$(program train)
+search=$(program search)
+demo_world=$(program demo-world)
+recall=$(program demo_recall)
+
+clear_out "$out"
+mkdir -p "$out"
+benchmark=$out/benchmark
+"$demo_world" benchmark --out "$benchmark"
+
+if [ -z "${MINED:-}" ]; then
+  start_world "$demo_world" serve-training
+  say "mine --seed-urls $seeds --config $config --out $mined"
+  "$mine" --seed-urls "$seeds" --config "$config" --out "$mined" \
+    --set pair.direction=both --set pair.max_pairs=6 \
+    --set export.val_share=0.1 --set export.test_share=0.0
+  stop_world
+else
+  touch "$config"
+fi
+
+# Embeds the gallery and all ways to ask with the checkpoint of a run.
+embed() {
+  local run=$1 list
+  mkdir -p "$run/embeddings"
+  for list in gallery queries image_only text_only; do
+    "$search" embed --model "$run" --queries "$benchmark/$list.jsonl" \
+      --out "$run/embeddings/$list.parquet"
+  done
+}
+
+train_run() {
+  local run=$1 seed=$2 arguments=() set
+  shift 2
+  for set in "${sets[@]}" "$@"; do arguments+=(--set "$set"); done
+  "$train" --shards "$mined" --out "$run" --recipe recipes/tiny.toml --set "run.seed=$seed" "${arguments[@]}"
+  embed "$run"
+}
+
+train_run "$out/before" "${train_seeds[0]}" run.steps=0
+runs=()
+for seed in "${train_seeds[@]}"; do
+  say "train --shards $mined --out $out/seed-$seed --recipe recipes/tiny.toml --set run.seed=$seed"
+  train_run "$out/seed-$seed" "$seed"
+  runs+=("$out/seed-$seed/embeddings")
+done
+
+echo
+echo "before training"
+"$recall" "$benchmark" "$out/before/embeddings"
+echo
+echo "after training, on the same unseen things"
+"$recall" "$benchmark" "${runs[@]}" --show 3
+say "curves: $out/seed-${train_seeds[0]}/log.jsonl, or tensorboard --logdir $out"
