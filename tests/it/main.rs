@@ -5,6 +5,8 @@
 
 mod command;
 mod config;
+#[cfg(feature = "torch")]
+mod embed;
 mod endpoint;
 mod forget;
 mod gimp;
@@ -22,4 +24,6 @@ mod schemas;
 mod source;
 mod splits;
 mod support;
+#[cfg(feature = "torch")]
+mod train;
 mod truth;

@@ -1,0 +1,79 @@
+//! Two processes over TCP train as one with the same batch, and end together.
+
+use std::net::TcpListener;
+use std::process::Child;
+
+use super::bench::{Bench, STEPS, assert_same_curve, assert_same_tensors, said, spawn, terminate};
+
+/// Slow enough that Adam does not make rounding larger, which is all that ranks change.
+const SLOW: &[&str] = &["optimizer.lr_new=1e-4", "optimizer.lr_reused=1e-4"];
+
+/// Starts both ranks as torchrun would.
+fn start(bench: &Bench, out: &str) -> [Child; 2] {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    ["0", "1"].map(|rank| {
+        let mut command = bench.command_with(out, SLOW);
+        command.env("RANK", rank).env("LOCAL_RANK", rank).env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+        spawn(command)
+    })
+}
+
+/// Waits for both; fails the test unless they end with 0.
+fn succeed(ranks: [Child; 2]) {
+    for rank in ranks {
+        let output = rank.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[test]
+fn two_ranks_have_the_curve_of_one() {
+    let bench = Bench::new();
+    bench.succeed("one", SLOW);
+    succeed(start(&bench, "two"));
+    assert_same_curve(&bench.curve("one"), &bench.curve("two"), 1e-4);
+    let (one, two) = (bench.state("one", STEPS), bench.state("two", STEPS));
+    for key in ["data", "triplets", "counters"] {
+        assert_eq!(one[key], two[key], "{key}");
+    }
+    assert_eq!((&one["world_size"], &two["world_size"]), (&1.into(), &2.into()));
+    // All of it is there to be counted, and on both ranks.
+    for counter in ["undecodable", "cut_texts", "masked"] {
+        assert!(one["counters"][counter].as_u64().unwrap() > 0, "{counter}");
+    }
+}
+
+#[test]
+fn a_signal_to_one_rank_stops_both_and_one_process_goes_on() {
+    let bench = Bench::new();
+    bench.succeed("one", SLOW);
+    let mut ranks = start(&bench, "two");
+    bench.await_step("two", 7, &mut ranks[0]);
+    terminate(&ranks[1]);
+    succeed(ranks);
+    let stopped = bench.pointer("two", "latest.json");
+    assert!((7..STEPS).contains(&stopped), "{stopped}");
+    bench.assert_whole("two", stopped);
+    bench.succeed("two", SLOW);
+    assert_same_curve(&bench.curve("one"), &bench.curve("two"), 1e-4);
+}
+
+#[test]
+fn a_rank_that_dies_ends_the_other_and_both_resume() {
+    let bench = Bench::new();
+    let mut ranks = start(&bench, "two");
+    bench.await_step("two", 7, &mut ranks[0]);
+    ranks[1].kill().unwrap();
+    let [first, second] = ranks;
+    assert!(!second.wait_with_output().unwrap().status.success());
+    let output = first.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("train: lost rank 1 in "), "{}", said(&output));
+    assert_eq!(bench.pointer("two", "latest.json") % 5, 0);
+    succeed(start(&bench, "two"));
+    succeed(start(&bench, "whole"));
+    assert_same_curve(&bench.curve("whole"), &bench.curve("two"), 1e-5);
+    let model = |out: &str| bench.checkpoint(out, STEPS).join("model.safetensors");
+    assert_same_tensors(&model("whole"), &model("two"));
+}
