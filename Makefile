@@ -14,7 +14,7 @@ NEXTEST := 0.9.151
 # Configuration in the environment is for runs by hand; the tests set their own.
 unexport $(filter MAGICLENS_%,$(.VARIABLES))
 
-.PHONY: help demo train-demo test check soak bench doc libtorch nextest
+.PHONY: help demo train-demo test check soak bench bench-gpu doc libtorch nextest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: ## our benches, then the same work by other tools (benches/peers)
 	$(CARGO) bench
 	@for peer in benches/peers/*.sh; do \
 	    [ -e "$$peer" ] || continue; echo "== $$peer"; "$$peer"; done
+
+bench-gpu: ## the training step beside PyTorch, on a GPU whose PYTHON has torch 2.11
+	@scripts/bench-gpu.sh
 
 doc: ## API documentation in target/doc
 	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo

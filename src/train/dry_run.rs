@@ -54,7 +54,7 @@ pub fn dry_run(recipe: &Recipe) -> Result<Report, TrainError> {
 }
 
 /// FLOPs of a triplet with an instruction of so many tokens, and so many hard negatives.
-pub(super) fn flops(
+pub fn flops(
     recipe: &Recipe,
     config: &ModelConfig,
     text_tokens: f64,

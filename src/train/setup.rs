@@ -186,7 +186,7 @@ pub fn config(name: &str) -> Result<ModelConfig, TrainError> {
 impl Precision {
     /// What matrix products are computed in. bfloat16 on a CPU is slower than float32 and only there to
     /// be tried.
-    pub(super) fn kind(self) -> Kind {
+    pub fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,
             Self::Bf16 => Kind::BFloat16,

@@ -10,6 +10,7 @@ mod others;
 mod ranks;
 mod recipe;
 mod resume;
+mod s3;
 mod shards;
 
 pub use bench::{Bench, floats};
