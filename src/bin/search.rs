@@ -1,16 +1,12 @@
 //! `search`: embeds images with texts by a model. Indexes and queries are not there yet.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use magiclens::model::preprocess::Preprocess;
-use magiclens::model::{MagicLens, ModelConfig};
-use magiclens::retrieval::{Embedded, embed};
-use magiclens::train::CHECKPOINTS;
-use magiclens::train::checkpoint::Checkpoints;
+use magiclens::retrieval::{Embedded, Encoder, embed};
 
 /// Finds images with a model.
 #[derive(Parser)]
@@ -68,26 +64,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &EmbedArgs) -> anyhow::Result<Embedded> {
-    magiclens_torch::load_cuda()?;
-    let device = magiclens_torch::device()?;
-    let config = args.config.as_deref().map(ModelConfig::read).transpose()?;
-    let path = weights_of(&args.model)?;
-    let model = MagicLens::load(&path, config.as_ref(), device)
-        .with_context(|| format!("cannot load {}", path.display()))?;
-    Ok(embed(&model, args.preprocess, &args.queries, &args.out, args.batch)?)
-}
-
-/// The checkpoint that is meant where a run's folder is named.
-fn weights_of(named: &Path) -> anyhow::Result<PathBuf> {
-    let folder = named.join(CHECKPOINTS);
-    if !folder.is_dir() {
-        return Ok(named.to_owned());
-    }
-    let checkpoints = Checkpoints::at(&folder);
-    let best = checkpoints.best().map(|best| best.step);
-    let step = best.map_or_else(|| checkpoints.latest(), |step| Ok(Some(step)))?;
-    let step = step.with_context(|| format!("no checkpoint in {}", folder.display()))?;
-    Ok(checkpoints.path_of(step))
+    let encoder = Encoder::load(&args.model, args.config.as_deref(), args.preprocess)?;
+    Ok(embed(&encoder, &args.queries, &args.out, args.batch)?)
 }
 
 fn report(embedded: &Embedded) -> ExitCode {

@@ -1,7 +1,10 @@
-//! Finding images with a model. For now: embedding what a file lists.
+//! Finding images with a model: [`encoder`] makes vectors, [`pump`] many of them, [`embed`] a file of them.
 
 pub mod embed;
+pub mod encoder;
+pub mod pump;
 mod queries;
 mod table;
 
 pub use embed::{EmbedError, Embedded, embed};
+pub use encoder::{Encoder, EncoderError};
