@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::preprocess::{ImageSpec, Preprocess, RandomCrop, RgbView, prepare_into};
 use crate::config::Fetch;
-use crate::imaging::decode_stored;
+use crate::imaging::{ImageError, decode_stored};
 
 /// How image files become tensors.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +20,21 @@ pub struct ImageInput {
 impl ImageInput {
     /// Decodes a file's bytes into `[3, S, S]`; `seed` is that of the crop.
     pub fn read(&self, bytes: &[u8], seed: u64, pixels: &mut [f32]) -> Result<(), String> {
-        let image = decode_stored(bytes, &Fetch::default()).map_err(|error| error.to_string())?;
+        self.decode(bytes, seed, &Fetch::default(), pixels).map_err(|error| error.to_string())
+    }
+
+    /// The same under the caps of `limits`, with an error that says what kind of fault it was.
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        seed: u64,
+        limits: &Fetch,
+        pixels: &mut [f32],
+    ) -> Result<(), ImageError> {
+        let image = decode_stored(bytes, limits)?;
         let (width, height) = (image.width as usize, image.height as usize);
-        let view = RgbView::new(width, height, &image.rgb).ok_or("an image without pixels")?;
+        let none = || ImageError::Broken("an image without pixels".into());
+        let view = RgbView::new(width, height, &image.rgb).ok_or_else(none)?;
         let region = self.crop.map(|crop| crop.region(width, height, seed));
         prepare_into(view, region, &self.spec, self.how, pixels);
         Ok(())

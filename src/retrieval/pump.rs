@@ -22,6 +22,8 @@ pub enum Picture {
     Bytes(Bytes),
     /// None: a query by text alone.
     None,
+    /// Nowhere, for this reason.
+    Missing(String),
 }
 
 /// Something to embed.
@@ -128,6 +130,7 @@ impl Reader {
             Picture::File(path) => self.input.read_file(path, &mut pixels)?,
             Picture::Bytes(bytes) => self.input.read(bytes, 0, &mut pixels)?,
             Picture::None => pixels.copy_from_slice(&self.none),
+            Picture::Missing(problem) => return Err(problem.clone()),
         }
         Ok(pixels)
     }

@@ -21,6 +21,8 @@ mod no_unsafe;
 mod politeness;
 mod rehydrate;
 mod schemas;
+#[cfg(feature = "torch")]
+mod search;
 mod source;
 mod splits;
 mod support;

@@ -6,6 +6,7 @@
 //! of libtorch is found at run time (`LD_LIBRARY_PATH` at PyTorch's `torch/lib`, say), the rest of
 //! it lies in the same folder and registers itself with libtorch once it is loaded.
 
+pub mod map;
 mod maps;
 pub mod memory;
 pub mod nccl;

@@ -14,4 +14,4 @@ mod s3;
 mod shards;
 
 pub use bench::{Bench, floats};
-pub use shards::triplets;
+pub use shards::{triplets, write as write_shards};

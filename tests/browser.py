@@ -1,0 +1,117 @@
+"""The search page as a person uses it: browser.py CHROMIUM DRIVER URL IMAGE NO_IMAGE SCREENSHOT."""
+
+import sys
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+chromium, driver_path, url, image, no_image, screenshot = sys.argv[1:]
+
+options = webdriver.ChromeOptions()
+options.binary_location = chromium
+for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                 "--window-size=1200,1000"]:
+    options.add_argument(argument)
+options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+wait = WebDriverWait(driver, 60)
+
+
+def status():
+    return driver.find_element(By.ID, "status").text
+
+
+def results():
+    return driver.find_elements(By.CSS_SELECTOR, "#results li")
+
+
+def name(item):
+    return item.find_element(By.CLASS_NAME, "name").text
+
+
+def scores():
+    return [float(score.text) for score in driver.find_elements(By.CLASS_NAME, "score")]
+
+
+def found(count):
+    wait.until(lambda _: status().startswith(f"{count} images"), f"status: {status()}")
+    assert len(results()) == count, len(results())
+
+
+try:
+    driver.get(url)
+    wait.until(lambda _: driver.find_element(By.ID, "about").text.startswith("12 images"))
+    assert driver.title == "MagicLens search"
+
+    # Nothing asked: a word about it, and no request.
+    driver.find_element(By.ID, "go").click()
+    assert status().startswith("Choose an image"), status()
+
+    # An image finds itself, and then, with an instruction typed and Enter pressed, something is asked of it.
+    driver.find_element(By.ID, "file").send_keys(image)
+    found(12)
+    assert name(results()[0]) == "scene 05.jpg", name(results()[0])
+    assert driver.find_element(By.ID, "preview").is_displayed()
+    bare = scores()
+    assert bare == sorted(bare, reverse=True) and bare[0] > 0.99, bare
+    text = driver.find_element(By.ID, "text")
+    text.send_keys("in the snow", Keys.ENTER)
+    wait.until(lambda _: status().startswith("12 images") and scores() != bare)
+
+    # From a result on, by keyboard alone: its button is reached and pressed.
+    button = results()[1].find_element(By.TAG_NAME, "button")
+    asked = name(results()[1])
+    driver.execute_script("arguments[0].focus()", button)
+    assert driver.switch_to.active_element == button
+    button.send_keys(Keys.ENTER)
+    found(11)
+    assert asked not in [name(item) for item in results()], "the query image is among its results"
+    assert driver.switch_to.active_element.get_attribute("id") == "text", "focus goes to the instruction"
+
+    # What a screen reader is told.
+    assert driver.find_element(By.ID, "text").accessible_name.startswith("What should lead")
+    assert driver.find_element(By.ID, "results").accessible_name == "Results"
+    assert driver.find_element(By.ID, "status").aria_role == "status"
+    told = driver.find_element(By.ID, "preview").accessible_name
+    assert told == f"Query image: {asked}", told
+    for rank, item in enumerate(results(), 1):
+        assert item.find_element(By.TAG_NAME, "img").accessible_name == name(item)
+        button = item.find_element(By.TAG_NAME, "button")
+        assert button.accessible_name == f"Search from result {rank}: {name(item)}", button.accessible_name
+    images = driver.find_elements(By.CSS_SELECTOR, "#results img")
+    wait.until(lambda _: all(driver.execute_script(
+        "return arguments[0].complete && arguments[0].naturalWidth > 0", shown) for shown in images[:4]))
+
+    # Every control is reached with the Tab key, in the order of the page.
+    driver.execute_script("document.activeElement.blur(); window.getSelection().removeAllRanges()")
+    driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    reached = []
+    for _ in range(4):
+        active = driver.switch_to.active_element
+        reached.append(active.get_attribute("id"))
+        active.send_keys(Keys.TAB)
+    assert reached == ["file", "clear", "text", "go"], reached
+    driver.save_screenshot(screenshot)
+
+    # A file that is no image is refused with a word, and the page goes on.
+    driver.find_element(By.ID, "file").send_keys(no_image)
+    wait.until(lambda _: status().startswith("No answer:"))
+    assert not results()
+    driver.find_element(By.ID, "clear").click()
+    text = driver.find_element(By.ID, "text")
+    text.clear()
+    text.send_keys("a lighthouse", Keys.ENTER)
+    found(12)
+
+    # The page says nothing on the console but for the refusal just seen.
+    said = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert all("415" in entry["message"] for entry in said), said
+
+    # A narrow screen is not scrolled sideways.
+    driver.set_window_size(420, 900)
+    width = driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    assert width <= 0, width
+finally:
+    driver.quit()
