@@ -1,6 +1,7 @@
 //! What has to call shared objects by hand: the run-time pick-up of CUDA, kernels of libtorch that
-//! tch does not reach ([`shim`]), NCCL ([`nccl`]), and the driver's count of memory ([`memory`]). The
-//! only `unsafe` there is.
+//! tch does not reach ([`shim`]), NCCL ([`nccl`]), and the driver's count of memory ([`memory`]). With it
+//! the other places where Rust wants `unsafe`: mapped files ([`map`]) and the inner loops of exact search
+//! ([`products`]). There is none elsewhere.
 //!
 //! One binary serves CPU and CUDA. It is linked against `libtorch_cpu.so` alone; where a CUDA build
 //! of libtorch is found at run time (`LD_LIBRARY_PATH` at PyTorch's `torch/lib`, say), the rest of
@@ -10,6 +11,7 @@ pub mod map;
 mod maps;
 pub mod memory;
 pub mod nccl;
+pub mod products;
 pub mod shim;
 
 use std::error::Error as _;

@@ -4,11 +4,19 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 
+use half::f16;
 use memmap2::Mmap;
 
 /// A file's content, read as it is looked at.
 #[derive(Debug)]
 pub struct Mapped(Mmap);
+
+impl Mapped {
+    /// The content as float16 of this machine's byte order; `None` where that does not come out even.
+    pub fn halves(&self) -> Option<&[f16]> {
+        bytemuck::try_cast_slice(&self.0).ok()
+    }
+}
 
 impl Deref for Mapped {
     type Target = [u8];
