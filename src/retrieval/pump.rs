@@ -2,19 +2,21 @@
 //! before.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::encoder::{Encoder, Vectors};
+use super::index::{Item, Pictures};
 use crate::model::input::ImageInput;
 
 /// Batches that wait decoded for the model.
 const READY: usize = 2;
 
 /// Where an image comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Picture {
     /// A file.
     File(PathBuf),
@@ -22,12 +24,14 @@ pub enum Picture {
     Bytes(Bytes),
     /// None: a query by text alone.
     None,
+    /// Among those of an index or a data set.
+    Item(Arc<Pictures>, Item),
     /// Nowhere, for this reason.
     Missing(String),
 }
 
 /// Something to embed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Work<T> {
     /// Its image.
     pub picture: Picture,
@@ -38,7 +42,7 @@ pub struct Work<T> {
 }
 
 /// What became of a batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Done<T> {
     /// Those that were embedded, in their order.
     pub tags: Vec<T>,
@@ -130,6 +134,10 @@ impl Reader {
             Picture::File(path) => self.input.read_file(path, &mut pixels)?,
             Picture::Bytes(bytes) => self.input.read(bytes, 0, &mut pixels)?,
             Picture::None => pixels.copy_from_slice(&self.none),
+            Picture::Item(pictures, item) => {
+                let bytes = pictures.read(item).map_err(|error| error.to_string())?;
+                self.input.read(&bytes, 0, &mut pixels)?;
+            }
             Picture::Missing(problem) => return Err(problem.clone()),
         }
         Ok(pixels)

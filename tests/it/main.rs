@@ -8,6 +8,8 @@ mod config;
 #[cfg(feature = "torch")]
 mod embed;
 mod endpoint;
+#[cfg(feature = "torch")]
+mod evaluate;
 mod forget;
 mod gimp;
 mod groups;

@@ -109,21 +109,21 @@ impl Items {
             File::open(&path).and_then(|file| map(&file)).map_err(IndexError::file(path))
         };
         let items = Self { lines: open(LINES)?, offsets: open(OFFSETS)?, path: folder.join(LINES) };
-        let whole = items.offsets.len() % OFFSET == 0 && items.offsets.len() >= OFFSET;
-        if !whole || items.offset(items.len()) != items.lines.len() as u64 {
+        let whole = items.offsets.len().is_multiple_of(OFFSET) && items.offsets.len() >= OFFSET;
+        if !whole || items.offset(items.rows()) != items.lines.len() as u64 {
             return Err(IndexError::Damaged(items.path, format!("does not go with {OFFSETS}")));
         }
         Ok(items)
     }
 
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         (self.offsets.len() / OFFSET - 1) as u64
     }
 
     /// Reads one.
     pub fn get(&self, row: u64) -> Result<Item, IndexError> {
-        if row >= self.len() {
+        if row >= self.rows() {
             return Err(IndexError::NoRow(row));
         }
         let (from, to) = (self.offset(row) as usize, self.offset(row + 1) as usize);
@@ -161,12 +161,12 @@ mod tests {
     fn items_come_back_by_their_number() {
         let folder = written(&["a.png", "ü/\n.png", "c"]);
         let items = Items::open(folder.path()).unwrap();
-        assert_eq!(items.len(), 3);
+        assert_eq!(items.rows(), 3);
         for (row, id) in ["a.png", "ü/\n.png", "c"].into_iter().enumerate() {
             assert_eq!(items.get(row as u64).unwrap(), item(id));
         }
         assert!(matches!(items.get(3), Err(IndexError::NoRow(3))));
-        assert_eq!(Items::open(written(&[]).path()).unwrap().len(), 0);
+        assert_eq!(Items::open(written(&[]).path()).unwrap().rows(), 0);
     }
 
     #[test]

@@ -25,11 +25,11 @@ pub use build::{Built, build};
 pub use error::IndexError;
 pub use header::Header;
 pub use items::{Item, Place};
+pub use picture::Pictures;
 pub use scan::Hit;
 
 use items::Items;
 use matrix::Matrix;
-use picture::Pictures;
 
 use super::encoder::Encoder;
 
@@ -47,11 +47,11 @@ impl Index {
         let header = Header::read(folder)?;
         let matrix = Matrix::open(&folder.join(header::VECTORS), header.width)?;
         let items = Items::open(folder)?;
-        if (matrix.rows(), items.len()) != (header.rows, header.rows) {
+        if (matrix.rows(), items.rows()) != (header.rows, header.rows) {
             let problem = format!(
                 "has {} vectors and {} items where index.json says {}",
                 matrix.rows(),
-                items.len(),
+                items.rows(),
                 header.rows
             );
             return Err(IndexError::Damaged(folder.to_owned(), problem));

@@ -21,6 +21,7 @@ use super::source::parquet::bytes_of;
 const FOOTERS: usize = 64;
 
 /// Reads images of an index.
+#[derive(Debug, Default)]
 pub struct Pictures {
     folder: PathBuf,
     root: PathBuf,

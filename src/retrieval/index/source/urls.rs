@@ -89,7 +89,7 @@ impl Fetcher {
         let mut fetches = stream::iter(fetches).buffered(at_once);
         while let Some(found) = fetches.next().await {
             // The model is slower than most networks: waiting here holds requests back.
-            if tokio::task::block_in_place(|| send.send(found)).is_err() {
+            if tokio::task::block_in_place(|| send.send(found).is_err()) {
                 return;
             }
         }

@@ -1,0 +1,132 @@
+//! `evaluate`: measures a model, or what others ranked, on a benchmark.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use magiclens::model::preprocess::Preprocess;
+use magiclens::retrieval::Encoder;
+use magiclens::retrieval::benchmarks::{Benchmark, Name, Split, Task, read};
+use magiclens::retrieval::evaluate::lists::Lists;
+use magiclens::retrieval::evaluate::report::{self, Origin};
+use magiclens::retrieval::evaluate::score::{Outcome, score};
+use magiclens::retrieval::evaluate::{Ask, Figures, measure, measure_lists};
+
+/// Measures a model on a benchmark of composed image retrieval.
+#[derive(Parser)]
+#[command(name = "evaluate", version, after_help = EXAMPLES)]
+struct Cli {
+    /// The benchmark.
+    #[arg(long, value_enum)]
+    benchmark: Name,
+    /// The folder of its official files; of `holdout` a run of `mine`. See docs/evaluate.md.
+    #[arg(long)]
+    data: PathBuf,
+    /// `test` writes the files that the benchmark's server takes, where the truth is hidden.
+    #[arg(long, value_enum, default_value = "val")]
+    split: Split,
+    /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the released
+    /// .pkl, or safetensors.
+    #[arg(long, required_unless_present = "scores", conflicts_with = "scores")]
+    model: Option<PathBuf>,
+    /// Rankings by any model instead: a submission file, {"query": [images]}, or our rankings.jsonl.
+    #[arg(long)]
+    scores: Option<PathBuf>,
+    /// Sizes of the model, where none lie beside it (JSON).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// How images become tensors.
+    #[arg(long, value_enum, default_value = "released")]
+    preprocess: Preprocess,
+    /// What queries are asked with.
+    #[arg(long, value_enum, default_value = "both")]
+    query: Ask,
+    /// Images a forward pass.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// A folder for metrics.json, rankings.jsonl and files to hand in.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  evaluate --benchmark circo --data CIRCO --model runs/train --out runs/circo
+  evaluate --benchmark cirr --data CIRR --split test --model magic_lens_clip_base.pkl --out runs/cirr
+  evaluate --benchmark holdout --data runs/mine --model runs/train
+  evaluate --benchmark circo --data CIRCO --scores submission_val.json
+
+Exit codes: 0 done, 1 failed.";
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("evaluate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    if let Some(out) = &cli.out {
+        std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    }
+    let benchmark = read(cli.benchmark, &cli.data, cli.split, cli.scores.is_none())?;
+    match (&cli.scores, &cli.model) {
+        (Some(scores), _) => {
+            let figures = measure_lists(&benchmark, &Lists::read(scores)?)?;
+            let origin = Origin { model: name_of(scores), fingerprint: None, query: None };
+            show(cli, &origin, &figures)
+        }
+        (None, Some(model)) => of_model(cli, &benchmark, model),
+        (None, None) => anyhow::bail!("--model or --scores is needed"),
+    }
+}
+
+fn of_model(cli: &Cli, benchmark: &Benchmark, model: &Path) -> anyhow::Result<()> {
+    let encoder = Encoder::load(model, cli.config.as_deref(), cli.preprocess)?;
+    let images = |task: &Task| task.gallery.len() + task.queries.len();
+    let progress = ProgressBar::new(benchmark.tasks.iter().map(images).sum::<usize>() as u64);
+    progress
+        .set_style(ProgressStyle::with_template("{pos}/{len} embedded, {per_sec}, {eta} left")?);
+    let tell = |done: usize| progress.inc(done as u64);
+    let outcomes =
+        benchmark.tasks.iter().map(|task| score(&encoder, task, cli.query, cli.batch, tell));
+    let outcomes: Vec<Vec<Outcome>> = outcomes.collect::<Result<_, _>>()?;
+    progress.finish_and_clear();
+    if let Some(out) = &cli.out {
+        report::rankings(out, benchmark, &outcomes)?;
+        for file in report::submissions(out, benchmark, &outcomes)? {
+            eprintln!("evaluate: to hand in: {}", out.join(file).display());
+        }
+    }
+    let fingerprint = Some(encoder.fingerprint());
+    let origin = Origin { model: name_of(model), fingerprint, query: Some(cli.query) };
+    match measure(benchmark, &outcomes) {
+        Some(figures) => show(cli, &origin, &figures),
+        None => {
+            anyhow::ensure!(
+                cli.out.is_some(),
+                "the truth of this split is hidden: give --out for its files"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn show(cli: &Cli, origin: &Origin, figures: &Figures) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{}", report::table(cli.benchmark, origin, figures))?;
+    if let Some(out) = &cli.out {
+        report::metrics(out, origin, figures)?;
+    }
+    Ok(())
+}

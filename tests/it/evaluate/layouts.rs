@@ -1,0 +1,78 @@
+//! The official layouts in small.
+
+use serde_json::{Value, json};
+
+use super::{draw, put};
+use crate::search::{IMAGES, Place};
+
+/// CIRCO's images by number.
+pub fn circo_image(number: usize) -> String {
+    format!("COCO2017_unlabeled/unlabeled2017/{:012}.jpg", 100 + number)
+}
+
+/// CIRCO: three queries of val, two of test.
+pub fn circo(place: &Place) {
+    draw(place, (0..IMAGES).map(circo_image));
+    let images =
+        (0..IMAGES).map(|n| json!({ "id": 100 + n, "file_name": format!("{:012}.jpg", 100 + n) }));
+    let info = json!({ "info": {}, "images": images.collect::<Vec<_>>() });
+    put(place, "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json", info.to_string());
+    let query = |id: usize, reference: usize, truths: &[usize]| {
+        json!({
+            "id": id, "reference_img_id": 100 + reference, "relative_caption": format!("is number {id}"),
+            "shared_concept": "a scene", "semantic_aspects": ["addition"],
+            "target_img_id": 100 + truths[0], "gt_img_ids": truths.iter().map(|n| 100 + n).collect::<Vec<_>>(),
+        })
+    };
+    let val = [query(0, 0, &[3, 4, 5]), query(1, 1, &[2]), query(2, 7, &[11, 6])];
+    put(place, "annotations/val.json", Value::from(val.to_vec()).to_string());
+    let mut test = vec![query(0, 2, &[1]), query(1, 3, &[1])];
+    for query in &mut test {
+        let query = query.as_object_mut().unwrap();
+        query.retain(|key, _| !["target_img_id", "gt_img_ids"].contains(&key.as_str()));
+    }
+    put(place, "annotations/test.json", Value::from(test).to_string());
+}
+
+/// CIRR: two queries of val and of test1.
+pub fn cirr(place: &Place) {
+    for (split, folder) in [("val", "dev"), ("test1", "test1")] {
+        let name = |n: usize| format!("{folder}-{n}-0-img0");
+        draw(place, (0..IMAGES).map(|n| format!("img_raw/{folder}/{}.png", name(n))));
+        let images =
+            (0..IMAGES).map(|n| (name(n), Value::from(format!("./{folder}/{}.png", name(n)))));
+        let images: serde_json::Map<_, _> = images.collect();
+        put(
+            place,
+            &format!("image_splits/split.rc2.{split}.json"),
+            Value::from(images).to_string(),
+        );
+        let query = |pair: usize, reference: usize, target: usize| {
+            let members: Vec<String> =
+                (reference..reference + 6).map(|n| name(n % IMAGES)).collect();
+            let mut query = json!({
+                "pairid": 1000 + pair, "reference": name(reference), "caption": format!("change {pair}"),
+                "img_set": { "id": pair, "members": members, "reference_rank": 0 },
+            });
+            if split == "val" {
+                query["target_hard"] = name(target).into();
+                query["target_soft"] = json!({ name(target): 1.0 });
+            }
+            query
+        };
+        let queries = vec![query(1, 2, 4), query(2, 8, 10)];
+        put(place, &format!("captions/cap.rc2.{split}.json"), Value::from(queries).to_string());
+    }
+}
+
+/// FashionIQ: a query a category, over galleries of four.
+pub fn fashioniq(place: &Place) {
+    draw(place, (0..IMAGES).map(|n| format!("images/B{n}.png")));
+    for (at, category) in ["dress", "shirt", "toptee"].into_iter().enumerate() {
+        let ids: Vec<String> = (4 * at..4 * at + 4).map(|n| format!("B{n}")).collect();
+        put(place, &format!("image_splits/split.{category}.val.json"), json!(ids).to_string());
+        let query =
+            json!([{ "candidate": ids[0], "target": ids[2], "captions": ["is red", "is long"] }]);
+        put(place, &format!("captions/cap.{category}.val.json"), query.to_string());
+    }
+}

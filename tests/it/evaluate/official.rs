@@ -1,0 +1,301 @@
+//! Each benchmark from its files to its figures.
+
+use std::collections::BTreeMap;
+
+use magiclens_demo::Options;
+use serde_json::Value;
+
+use super::layouts::{circo, circo_image, cirr, fashioniq};
+use super::{
+    assert_ranked, evaluate, json_of, measured, names, percents, put, ranked, rankings, vectors,
+};
+use crate::search::{IMAGES, Place, said};
+use crate::support::{Mined, run};
+
+const MODEL: [&str; 2] = ["--model", "model"];
+
+/// Average precision at `k` as CIRCO's paper writes it.
+fn average_precision(ranking: &[String], right: &[String], k: usize) -> f64 {
+    let mut sum = 0.0;
+    for r in 1..=k.min(ranking.len()) {
+        let found = ranking[..r].iter().filter(|name| right.contains(name)).count();
+        sum += if right.contains(&ranking[r - 1]) { found as f64 / r as f64 } else { 0.0 };
+    }
+    sum / right.len().min(k) as f64
+}
+
+fn close(ours: f64, expected: f64) {
+    assert!((ours - expected).abs() < 1e-9, "{ours} for {expected}");
+}
+
+#[test]
+fn circo_is_ranked_and_measured_as_its_paper_says() {
+    let place = Place::new();
+    circo(&place);
+    let table = measured(&place, "circo", &MODEL);
+    assert!(
+        table.contains("MagicLens-B (paper)") && table.contains("test") && table.contains("val"),
+        "{table}"
+    );
+    let images: Vec<String> = (0..IMAGES).map(circo_image).collect();
+    let id = |n: usize| (100 + n).to_string();
+    let gallery =
+        vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+    let gallery: Vec<_> = (0..IMAGES).map(id).zip(gallery).collect();
+    let queries = [(0, vec![3, 4, 5]), (1, vec![2]), (7, vec![11, 6])];
+    let mut expected = BTreeMap::<String, f64>::new();
+    for ((number, (reference, right)), line) in queries.iter().enumerate().zip(rankings(&place)) {
+        let text = format!("find a scene but is number {number}");
+        let query = vectors(&place, &[(&images[*reference], &text)]).remove(0);
+        let ranking = ranked(&query, &gallery);
+        assert_ranked(&line["ranking"], &ranking);
+        let right: Vec<String> = right.iter().map(|&n| id(n)).collect();
+        for k in [5, 10, 25, 50] {
+            let share = average_precision(&names(&line["ranking"]), &right, k);
+            *expected.entry(format!("mAP@{k}")).or_default() += 100.0 * share / 3.0;
+            let found = ranking.iter().take(k).any(|(name, _)| *name == right[0]);
+            *expected.entry(format!("R@{k}")).or_default() += if found { 100.0 / 3.0 } else { 0.0 };
+        }
+    }
+    let ours = percents(&place);
+    assert_eq!(ours.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    ours.iter().for_each(|(name, percent)| close(*percent, expected[name]));
+
+    // Twice the same, to the byte.
+    let first = ["metrics.json", "rankings.jsonl"]
+        .map(|name| std::fs::read(place.at("out").join(name)).unwrap());
+    measured(&place, "circo", &[&MODEL[..], &["--batch", "64"]].concat());
+    let second = ["metrics.json", "rankings.jsonl"]
+        .map(|name| std::fs::read(place.at("out").join(name)).unwrap());
+    assert!(first == second, "two runs differ");
+}
+
+#[test]
+fn queries_can_be_the_image_or_the_text_alone() {
+    let place = Place::new();
+    circo(&place);
+    let mut black = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(30, 20).write_to(&mut black, image::ImageFormat::Png).unwrap();
+    put(&place, "black.png", black.into_inner());
+    let images: Vec<String> = (0..IMAGES).map(circo_image).collect();
+    let gallery =
+        vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+    let gallery: Vec<_> = (0..IMAGES).map(|n| (100 + n).to_string()).zip(gallery).collect();
+    for (how, asked) in [
+        ("image", (images[0].as_str(), "")),
+        ("text", ("black.png", "find a scene but is number 0")),
+    ] {
+        let table = measured(&place, "circo", &[&MODEL[..], &["--query", how]].concat());
+        assert!(table.contains(&format!("{how} only")), "{table}");
+        let query = vectors(&place, &[asked]).remove(0);
+        assert_ranked(&rankings(&place)[0]["ranking"], &ranked(&query, &gallery));
+    }
+}
+
+#[test]
+fn a_hidden_truth_gives_files_to_hand_in() {
+    let place = Place::new();
+    circo(&place);
+    let test = [&MODEL[..], &["--split", "test"]].concat();
+    assert_eq!(measured(&place, "circo", &test), "", "there is nothing to print");
+    assert!(!place.at("out/metrics.json").exists());
+    let file = json_of(&place.at("out/circo_test.json"));
+    assert_eq!(file.as_object().unwrap().len(), 2);
+    for (line, key) in rankings(&place).iter().zip(["0", "1"]) {
+        let numbers: Vec<String> =
+            file[key].as_array().unwrap().iter().map(Value::to_string).collect();
+        assert_eq!(numbers, names(&line["ranking"]), "numbers, not text");
+    }
+    let output = evaluate(
+        &place,
+        &["--benchmark", "circo", "--data", "data", "--model", "model", "--split", "test"],
+    );
+    assert!(!output.status.success() && said(&output).contains("--out"), "{}", said(&output));
+
+    let place = Place::new();
+    cirr(&place);
+    measured(&place, "cirr", &test);
+    for (file, metric, length, key) in [
+        ("cirr_recall.json", "recall", IMAGES - 1, "ranking"),
+        ("cirr_recall_subset.json", "recall_subset", 3, "subset"),
+    ] {
+        let file = json_of(&place.at("out").join(file));
+        assert_eq!((&file["version"], &file["metric"]), (&"rc2".into(), &metric.into()));
+        for (line, pair) in rankings(&place).iter().zip(["1001", "1002"]) {
+            let ranking =
+                file[pair].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+            let ranking: Vec<String> = ranking.collect();
+            assert_eq!(ranking.len(), length);
+            assert_eq!(ranking, names(&line[key])[..length]);
+        }
+    }
+}
+
+#[test]
+fn cirr_leaves_the_query_image_out() {
+    let place = Place::new();
+    cirr(&place);
+    let table = measured(&place, "cirr", &MODEL);
+    assert!(table.contains("Rs@1") && table.contains("test1"), "{table}");
+    let name = |n: usize| format!("dev-{n}-0-img0");
+    let path = |n: usize| format!("img_raw/dev/{}.png", name(n));
+    let images: Vec<String> = (0..IMAGES).map(path).collect();
+    let gallery =
+        vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+    let mut expected = BTreeMap::<String, f64>::new();
+    for ((pair, reference, target), line) in
+        [(1, 2, 4), (2, 8, 10)].into_iter().zip(rankings(&place))
+    {
+        let query = vectors(&place, &[(&images[reference], &format!("change {pair}"))]).remove(0);
+        let all: Vec<_> = (0..IMAGES).filter(|n| *n != reference).collect();
+        let of = |some: &[usize]| {
+            let some: Vec<_> = some.iter().map(|&n| (name(n), gallery[n].clone())).collect();
+            ranked(&query, &some)
+        };
+        let (ranking, subset) =
+            (of(&all), of(&[1, 2, 3, 4, 5].map(|step| (reference + step) % IMAGES)));
+        assert_ranked(&line["ranking"], &ranking);
+        assert_ranked(&line["subset"], &subset);
+        let mut note = |name: String, ranking: &[(String, f32)], k: usize| {
+            let found = ranking.iter().take(k).any(|(image, _)| *image == dev_name(target));
+            *expected.entry(name).or_default() += if found { 50.0 } else { 0.0 };
+        };
+        [1, 5, 10, 50].into_iter().for_each(|k| note(format!("R@{k}"), &ranking, k));
+        [1, 2, 3].into_iter().for_each(|k| note(format!("Rs@{k}"), &subset, k));
+    }
+    percents(&place).iter().for_each(|(name, percent)| close(*percent, expected[name]));
+}
+
+fn dev_name(n: usize) -> String {
+    format!("dev-{n}-0-img0")
+}
+
+#[test]
+fn fashioniq_is_the_mean_of_its_categories() {
+    let place = Place::new();
+    fashioniq(&place);
+    let table = measured(&place, "fashioniq", &MODEL);
+    assert!(["dress", "shirt", "toptee"].iter().all(|name| table.contains(name)), "{table}");
+    let lines = rankings(&place);
+    assert_eq!(lines.len(), 3);
+    for (at, line) in lines.iter().enumerate() {
+        let images: Vec<String> =
+            (4 * at..4 * at + 4).map(|n| format!("images/B{n}.png")).collect();
+        let gallery =
+            vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+        let gallery: Vec<_> = (4 * at..4 * at + 4).map(|n| format!("B{n}")).zip(gallery).collect();
+        let query = vectors(&place, &[(&images[0], "is red and is long")]).remove(0);
+        assert_ranked(&line["ranking"], &ranked(&query, &gallery));
+        assert_eq!(
+            names(&line["ranking"])[line["ranks"][0].as_u64().unwrap() as usize - 1],
+            format!("B{}", 4 * at + 2)
+        );
+    }
+    assert_eq!(percents(&place), [("R@10".to_owned(), 100.0), ("R@50".to_owned(), 100.0)].into());
+    let metrics = json_of(&place.at("out/metrics.json"));
+    assert_eq!(metrics["tasks"].as_array().unwrap().len(), 3);
+    let output = evaluate(
+        &place,
+        &["--benchmark", "fashioniq", "--data", "data", "--model", "model", "--split", "test"],
+    );
+    assert!(said(&output).contains("--split val"), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_out_while_mining_is_a_benchmark() {
+    let mined = Mined::serve(&Options { hostile: false, ..Options::default() }).await;
+    let mut command = mined.command("run");
+    command.args(["--set", "export.test_share=0.5"]);
+    let output = run(command).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let tables = mined.tables("run").await;
+    let test: Vec<_> = tables
+        .triplets
+        .iter()
+        .filter(|triplet| triplet.split == magiclens::record::Split::Test)
+        .collect();
+    assert!(test.len() > 10, "{} test triplets", test.len());
+    let data = mined.folder.path().join("run").display().to_string();
+    let (place, figures) = tokio::task::spawn_blocking(move || {
+        let place = Place::new();
+        let fixed = ["--benchmark", "holdout", "--data", &data, "--model", "model", "--out", "out"];
+        let output = evaluate(&place, &fixed);
+        assert!(output.status.success(), "{}", said(&output));
+        let figures = percents(&place);
+        (place, figures)
+    })
+    .await
+    .unwrap();
+    let metrics = json_of(&place.at("out/metrics.json"));
+    assert_eq!(metrics["tasks"][0]["queries"], test.len());
+    assert_eq!(
+        metrics["tasks"][0]["gallery"],
+        tables.test_pool.len(),
+        "every target is in the pool"
+    );
+    let lines = rankings(&place);
+    for k in [1, 5, 10, 50] {
+        let found = lines.iter().filter(|line| line["ranks"][0].as_u64().unwrap() <= k).count();
+        close(figures[&format!("R@{k}")], 100.0 * found as f64 / test.len() as f64);
+    }
+    let by_id: BTreeMap<_, _> =
+        test.iter().map(|triplet| (triplet.triplet_id.clone(), *triplet)).collect();
+    for line in &lines {
+        let triplet = by_id[line["id"].as_str().unwrap()];
+        let ranking = names(&line["ranking"]);
+        let own =
+            tables.test_pool.iter().find(|image| image.cluster_id == triplet.query_cluster_id);
+        assert!(
+            !ranking.iter().any(|id| Some(id.as_str()) == own.map(|own| own.image_id.as_str()))
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_with_where_to_get_it() {
+    type Make = fn(&Place);
+    let cases: [(&str, Make, &[&str], &str); 7] = [
+        ("circo", circo, &["annotations/val.json"], "github.com/miccunifi/CIRCO"),
+        (
+            "circo",
+            circo,
+            &["COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"],
+            "cocodataset.org",
+        ),
+        ("circo", circo, &["COCO2017_unlabeled/unlabeled2017/000000000103.jpg"], "cocodataset.org"),
+        ("cirr", cirr, &["captions/cap.rc2.val.json"], "github.com/Cuberick/CIRR"),
+        ("cirr", cirr, &["img_raw/dev/dev-3-0-img0.png"], "NLVR2"),
+        ("fashioniq", fashioniq, &["image_splits/split.shirt.val.json"], "XiaoxiaoGuo/fashion-iq"),
+        ("fashioniq", fashioniq, &["images/B7.png"], "fashion-iq-metadata"),
+    ];
+    for (benchmark, make, gone, word) in cases {
+        let place = Place::new();
+        make(&place);
+        gone.iter().for_each(|name| std::fs::remove_file(place.at("data").join(name)).unwrap());
+        let output =
+            evaluate(&place, &["--benchmark", benchmark, "--data", "data", "--model", "model"]);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.contains(&format!("data/{} is missing", gone[0])) && said.contains(word),
+            "{said}"
+        );
+    }
+    let place = Place::new();
+    circo(&place);
+    put(&place, "annotations/val.json", "[{\"id\": 1}]");
+    let output = evaluate(&place, &["--benchmark", "circo", "--data", "data", "--model", "model"]);
+    assert!(
+        said(&output).contains("annotations/val.json is not as it should be: missing field"),
+        "{}",
+        said(&output)
+    );
+    circo(&place);
+    put(&place, &circo_image(4), "no image");
+    let output = evaluate(&place, &["--benchmark", "circo", "--data", "data", "--model", "model"]);
+    assert!(said(&output).contains("104 of CIRCO: "), "{}", said(&output));
+    let output =
+        evaluate(&place, &["--benchmark", "holdout", "--data", "data", "--model", "model"]);
+    assert!(said(&output).contains("a run of mine with a test split"), "{}", said(&output));
+}
