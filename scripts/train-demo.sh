@@ -5,7 +5,8 @@
 #   scripts/train-demo.sh [OUT]      OUT is the folder, runs/train-demo by default; an old one is removed
 #
 # SEEDS="0 1 2" trains once for each; RECIPE_SET="loss.query_negatives=false" changes keys of the recipe;
-# MINED=DIR takes the triplets of an earlier run instead of mining. Needs libtorch (`make libtorch`).
+# MINED=DIR takes the triplets of an earlier run instead of mining. Ends in a server over the unseen images
+# when a person is watching, or with SERVE=yes. Needs libtorch (`make libtorch`).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -76,3 +77,11 @@ echo
 echo "after training, on the same unseen things"
 "$recall" "$benchmark" "${runs[@]}" --show 3
 say "curves: $out/seed-${train_seeds[0]}/log.jsonl, or tensorboard --logdir $out"
+
+index=$out/index
+say "search index --model $out/seed-${train_seeds[0]} --out $index $benchmark/gallery"
+"$search" index --model "$out/seed-${train_seeds[0]}" --out "$index" "$benchmark/gallery"
+say "search serve --index $index"
+if [ "${SERVE:-}" = yes ] || { [ -z "${SERVE:-}" ] && [ -t 1 ]; }; then
+  exec "$search" serve --index "$index" --listen "${LISTEN:-127.0.0.1:8080}"
+fi

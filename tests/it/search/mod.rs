@@ -48,7 +48,7 @@ impl Place {
 
     /// Where a picture lies.
     pub fn image(number: usize) -> String {
-        let folder = if number % 3 == 0 { "images/more" } else { "images" };
+        let folder = if number.is_multiple_of(3) { "images/more" } else { "images" };
         format!("{folder}/scene {number:02}.jpg")
     }
 
