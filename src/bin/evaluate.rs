@@ -11,10 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use magiclens::model::preprocess::Preprocess;
 use magiclens::retrieval::Encoder;
 use magiclens::retrieval::benchmarks::{Benchmark, Name, Split, Task, read};
+use magiclens::retrieval::evaluate::judge::{self, Judged, Written};
 use magiclens::retrieval::evaluate::lists::Lists;
 use magiclens::retrieval::evaluate::report::{self, Origin};
-use magiclens::retrieval::evaluate::score::{Outcome, score};
+use magiclens::retrieval::evaluate::score::{Outcome, Scorer};
 use magiclens::retrieval::evaluate::{Ask, Figures, measure, measure_lists};
+use magiclens::retrieval::pump::Way;
 
 /// Measures a model on a benchmark of composed image retrieval.
 #[derive(Parser)]
@@ -45,6 +47,12 @@ struct Cli {
     /// What queries are asked with.
     #[arg(long, value_enum, default_value = "both")]
     query: Ask,
+    /// Another model: writes judge.csv, both models' first results side by side without their names.
+    #[arg(long, requires_all = ["model", "out"])]
+    model_b: Option<PathBuf>,
+    /// Queries drawn for it.
+    #[arg(long, default_value_t = 50, requires = "model_b")]
+    judge: usize,
     /// Images a forward pass.
     #[arg(long, default_value_t = 64)]
     batch: usize,
@@ -58,6 +66,7 @@ Examples:
   evaluate --benchmark circo --data CIRCO --model runs/train --out runs/circo
   evaluate --benchmark cirr --data CIRR --split test --model magic_lens_clip_base.pkl --out runs/cirr
   evaluate --benchmark holdout --data runs/mine --model runs/train
+  evaluate --benchmark holdout --data runs/mine --model runs/a --model-b runs/b --out runs/judge
   evaluate --benchmark circo --data CIRCO --scores submission_val.json
 
 Exit codes: 0 done, 1 failed.";
@@ -89,21 +98,21 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 fn of_model(cli: &Cli, benchmark: &Benchmark, model: &Path) -> anyhow::Result<()> {
-    let encoder = Encoder::load(model, cli.config.as_deref(), cli.preprocess)?;
-    let images = |task: &Task| task.gallery.len() + task.queries.len();
-    let progress = ProgressBar::new(benchmark.tasks.iter().map(images).sum::<usize>() as u64);
-    progress
-        .set_style(ProgressStyle::with_template("{pos}/{len} embedded, {per_sec}, {eta} left")?);
-    let tell = |done: usize| progress.inc(done as u64);
-    let outcomes =
-        benchmark.tasks.iter().map(|task| score(&encoder, task, cli.query, cli.batch, tell));
-    let outcomes: Vec<Vec<Outcome>> = outcomes.collect::<Result<_, _>>()?;
-    progress.finish_and_clear();
+    let by_towers = benchmark.tasks.iter().any(|task| task.way == Way::Towers);
+    anyhow::ensure!(
+        !by_towers || cli.query == Ask::Both,
+        "these queries are texts: leave out --query"
+    );
+    let (encoder, outcomes) = through(cli, benchmark, model)?;
     if let Some(out) = &cli.out {
         report::rankings(out, benchmark, &outcomes)?;
         for file in report::submissions(out, benchmark, &outcomes)? {
             eprintln!("evaluate: to hand in: {}", out.join(file).display());
         }
+    }
+    if let (Some(other), Some(out)) = (&cli.model_b, &cli.out) {
+        let (_, others) = through(cli, benchmark, other)?;
+        side_by_side(cli, benchmark, out, [(model, &outcomes), (other, &others)])?;
     }
     let fingerprint = Some(encoder.fingerprint());
     let origin = Origin { model: name_of(model), fingerprint, query: Some(cli.query) };
@@ -117,6 +126,43 @@ fn of_model(cli: &Cli, benchmark: &Benchmark, model: &Path) -> anyhow::Result<()
             Ok(())
         }
     }
+}
+
+fn through(
+    cli: &Cli,
+    benchmark: &Benchmark,
+    model: &Path,
+) -> anyhow::Result<(Encoder, Vec<Vec<Outcome>>)> {
+    let encoder = Encoder::load(model, cli.config.as_deref(), cli.preprocess)?;
+    let images = |task: &Task| task.gallery.len() + task.queries.len();
+    let progress = ProgressBar::new(benchmark.tasks.iter().map(images).sum::<usize>() as u64);
+    progress
+        .set_style(ProgressStyle::with_template("{pos}/{len} embedded, {per_sec}, {eta} left")?);
+    let tell = |done: usize| progress.inc(done as u64);
+    let mut scorer = Scorer::new(&encoder, cli.query, cli.batch);
+    let outcomes = benchmark.tasks.iter().map(|task| scorer.score(task, tell));
+    let outcomes = outcomes.collect::<Result<_, _>>()?;
+    progress.finish_and_clear();
+    Ok((encoder, outcomes))
+}
+
+fn side_by_side(
+    cli: &Cli,
+    benchmark: &Benchmark,
+    out: &Path,
+    models: [(&Path, &Vec<Vec<Outcome>>); 2],
+) -> anyhow::Result<()> {
+    let [task] = benchmark.tasks.as_slice() else {
+        anyhow::bail!("models are put side by side on benchmarks of one part");
+    };
+    let names = models.map(|(path, _)| path.display().to_string());
+    let [a, b] = [0, 1].map(|at| Judged { name: &names[at], outcomes: &models[at].1[0] });
+    let Written { rows, same } = judge::write(out, task, [&a, &b], cli.judge)?;
+    eprintln!(
+        "evaluate: {rows} rows to judge in {}, {same} left out as the same",
+        out.join("judge.csv").display()
+    );
+    Ok(())
 }
 
 fn name_of(path: &Path) -> String {

@@ -145,6 +145,25 @@ impl Encoder {
         no_grad(|| floats(&self.model.fuse(&self.images(pixels, rows), &empty_text(&self.model))))
     }
 
+    /// CLIP's embeddings of images, of length 1.
+    pub fn image_tower(&self, pixels: &[f32]) -> Vec<f32> {
+        let rows = (pixels.len() / self.numbers()) as i64;
+        if rows == 0 {
+            return Vec::new();
+        }
+        no_grad(|| floats(&unit(&self.images(pixels, rows))))
+    }
+
+    /// CLIP's embeddings of texts, of length 1.
+    pub fn text_tower(&self, texts: &[&str]) -> Vectors {
+        if texts.is_empty() {
+            return Vectors::default();
+        }
+        let (ids, cut_texts) = self.tokens(texts);
+        let texts = || self.model.text_features(&ids.to_device(self.model.device()));
+        Vectors { rows: no_grad(|| floats(&unit(&texts()))), cut_texts }
+    }
+
     fn images(&self, pixels: &[f32], rows: i64) -> Tensor {
         let size = self.model.config().image_size;
         let pixels = Tensor::from_slice(pixels).reshape([rows, 3, size, size]);
@@ -162,6 +181,13 @@ impl Encoder {
         let ids = Tensor::from_slice(&ids).reshape([texts.len() as i64, longest as i64]);
         (ids, all.iter().filter(|tokens| tokens.cut).count())
     }
+}
+
+/// Rows of length 1.
+fn unit(vectors: &Tensor) -> Tensor {
+    let vectors = vectors.to_kind(Kind::Float);
+    let squares = vectors.square().sum_dim_intlist([-1_i64].as_slice(), true, Kind::Float);
+    vectors / squares.sqrt().clamp_min(1e-12)
 }
 
 fn floats(vectors: &Tensor) -> Vec<f32> {

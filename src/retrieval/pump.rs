@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::encoder::{Encoder, Vectors};
 use super::index::{Item, Pictures};
-use crate::model::input::ImageInput;
+use crate::model::input::{Cut, ImageInput};
 
 /// Batches that wait decoded for the model.
 const READY: usize = 2;
@@ -20,6 +20,8 @@ const READY: usize = 2;
 pub enum Picture {
     /// A file.
     File(PathBuf),
+    /// An object in a file.
+    Cut(PathBuf, Cut),
     /// A file's content.
     Bytes(Bytes),
     /// None: a query by text alone.
@@ -28,6 +30,31 @@ pub enum Picture {
     Item(Arc<Pictures>, Item),
     /// Nowhere, for this reason.
     Missing(String),
+}
+
+impl Picture {
+    /// The bytes of the image's file.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Self::File(path) | Self::Cut(path, _) => {
+                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+            }
+            Self::Bytes(bytes) => Ok(bytes.to_vec()),
+            Self::Item(pictures, item) => pictures.read(item).map_err(|error| error.to_string()),
+            Self::None => Err("no image".into()),
+            Self::Missing(problem) => Err(problem.clone()),
+        }
+    }
+}
+
+/// Which vectors are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// MagicLens's: image and text as one.
+    #[default]
+    Fused,
+    /// CLIP's: the image tower's where there is an image, else the text tower's.
+    Towers,
 }
 
 /// Something to embed.
@@ -58,6 +85,17 @@ pub fn embed_all<T: Send, E>(
     encoder: &Encoder,
     work: impl Iterator<Item = Work<T>> + Send,
     batch: usize,
+    take: impl FnMut(Done<T>) -> Result<(), E>,
+) -> Result<(), E> {
+    embed_all_as(encoder, Way::Fused, work, batch, take)
+}
+
+/// The same with other vectors. Work has images throughout, or texts throughout, where these are towers'.
+pub fn embed_all_as<T: Send, E>(
+    encoder: &Encoder,
+    way: Way,
+    work: impl Iterator<Item = Work<T>> + Send,
+    batch: usize,
     mut take: impl FnMut(Done<T>) -> Result<(), E>,
 ) -> Result<(), E> {
     let reader =
@@ -65,12 +103,16 @@ pub fn embed_all<T: Send, E>(
     let (send, ready) = sync_channel(READY);
     std::thread::scope(|scope| {
         scope.spawn(|| reader.read_all(work, batch.max(1), send));
-        for Decoded { tags, texts, pixels, failed } in ready {
+        for Decoded { tags, texts, pixels, failed, has_images } in ready {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let vectors = if texts.iter().all(|text| text.is_empty()) {
-                Vectors { rows: encoder.embed_images(&pixels), cut_texts: 0 }
-            } else {
-                encoder.embed(&pixels, &texts)
+            let images = |rows| Vectors { rows, cut_texts: 0 };
+            let vectors = match way {
+                Way::Towers if has_images => images(encoder.image_tower(&pixels)),
+                Way::Towers => encoder.text_tower(&texts),
+                Way::Fused if texts.iter().all(|text| text.is_empty()) => {
+                    images(encoder.embed_images(&pixels))
+                }
+                Way::Fused => encoder.embed(&pixels, &texts),
             };
             take(Done { tags, vectors, failed })?;
         }
@@ -85,6 +127,7 @@ struct Decoded<T> {
     /// `[rows, 3, S, S]`.
     pixels: Vec<f32>,
     failed: Vec<(T, String)>,
+    has_images: bool,
 }
 
 struct Reader {
@@ -111,6 +154,7 @@ impl Reader {
     }
 
     fn decode<T: Send>(&self, chunk: Vec<Work<T>>) -> Decoded<T> {
+        let has_images = chunk.iter().any(|work| !matches!(work.picture, Picture::None));
         let pictures: Vec<&Picture> = chunk.iter().map(|work| &work.picture).collect();
         let images: Vec<_> = pictures.par_iter().map(|picture| self.read(picture)).collect();
         let (mut tags, mut texts) = (Vec::new(), Vec::new());
@@ -125,13 +169,14 @@ impl Reader {
                 Err(problem) => failed.push((tag, problem)),
             }
         }
-        Decoded { tags, texts, pixels, failed }
+        Decoded { tags, texts, pixels, failed, has_images }
     }
 
     fn read(&self, picture: &Picture) -> Result<Vec<f32>, String> {
         let mut pixels = vec![0.0; self.numbers];
         match picture {
             Picture::File(path) => self.input.read_file(path, &mut pixels)?,
+            Picture::Cut(path, cut) => self.input.read_cut(path, *cut, &mut pixels)?,
             Picture::Bytes(bytes) => self.input.read(bytes, 0, &mut pixels)?,
             Picture::None => pixels.copy_from_slice(&self.none),
             Picture::Item(pictures, item) => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::files::{Gallery, LayoutError, check, find, json};
 use super::{Benchmark, Measure, Query, Split, Submission, Task};
-use crate::retrieval::pump::Picture;
+use crate::retrieval::pump::{Picture, Way};
 
 const ANNOTATIONS: &str = "the annotations of CIRCO, from https://github.com/miccunifi/CIRCO";
 const COCO: &str =
@@ -46,7 +46,8 @@ pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark,
     let gallery = if with_images { coco(folder)? } else { named(&queries) };
     let queries = queries.into_iter().map(|annotation| query(annotation, &gallery, &annotations));
     let queries = queries.collect::<Result<Vec<_>, _>>()?;
-    let task = Task { name: "CIRCO".into(), gallery: gallery.entries, queries };
+    let task =
+        Task { name: "CIRCO".into(), gallery: gallery.entries.into(), way: Way::Fused, queries };
     Ok(Benchmark {
         title: "CIRCO",
         split,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::files::{Gallery, LayoutError, check, find, json};
 use super::{Benchmark, Measure, Query, Split, Submission, Task};
-use crate::retrieval::pump::Picture;
+use crate::retrieval::pump::{Picture, Way};
 
 const FILES: &str = "captions and image splits of CIRR, from https://github.com/Cuberick/CIRR (branch cirr_dataset)";
 const IMAGES: &str = "raw images of NLVR2 for CIRR, as https://github.com/Cuberick/CIRR says";
@@ -72,7 +72,8 @@ pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark,
     let queries = json::<Vec<Caption>>(&captions)?;
     let queries = queries.into_iter().map(|caption| query(caption, &gallery, &captions));
     let queries = queries.collect::<Result<Vec<_>, _>>()?;
-    let task = Task { name: "CIRR".into(), gallery: gallery.entries, queries };
+    let task =
+        Task { name: "CIRR".into(), gallery: gallery.entries.into(), way: Way::Fused, queries };
     let submissions = if split == "test1" { SUBMISSIONS.to_vec() } else { Vec::new() };
     let measures = [1, 5, 10, 50].map(Measure::Recall).into_iter();
     let measures = measures.chain([1, 2, 3].map(Measure::SubsetRecall)).collect();

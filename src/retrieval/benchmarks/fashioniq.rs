@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::files::{Gallery, LayoutError, check, content, find, json};
 use super::{Benchmark, Measure, Query, Split, Task};
-use crate::retrieval::pump::Picture;
+use crate::retrieval::pump::{Picture, Way};
 
 const FILES: &str =
     "captions and image splits of FashionIQ, from https://github.com/XiaoxiaoGuo/fashion-iq";
@@ -45,7 +45,12 @@ fn task(folder: &Path, category: &str, with_images: bool) -> Result<Task, Layout
     let queries = json::<Vec<Caption>>(&captions)?.into_iter().enumerate();
     let queries = queries.map(|(number, caption)| query(number, &caption, &gallery, &captions));
     let queries = queries.collect::<Result<_, _>>()?;
-    Ok(Task { name: category.to_owned(), gallery: gallery.entries, queries })
+    Ok(Task {
+        name: category.to_owned(),
+        gallery: gallery.entries.into(),
+        way: Way::Fused,
+        queries,
+    })
 }
 
 fn image(folder: &Path, id: &str) -> std::path::PathBuf {

@@ -98,7 +98,7 @@ impl Gallery {
 /// Fails on the first file that is not there, before hours of work.
 pub fn check(entries: &[Entry], wanted: &str) -> Result<(), LayoutError> {
     for entry in entries {
-        if let Picture::File(path) = &entry.picture
+        if let Picture::File(path) | Picture::Cut(path, _) = &entry.picture
             && !path.exists()
         {
             return Err(LayoutError::Missing { path: path.clone(), wanted: wanted.to_owned() });

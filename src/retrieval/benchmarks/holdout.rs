@@ -19,7 +19,7 @@ use super::files::{LayoutError, content};
 use super::{Benchmark, Entry, Measure, Query, Task};
 use crate::retrieval::index::source::parquet::files;
 use crate::retrieval::index::{Item, Pictures, Place};
-use crate::retrieval::pump::Picture;
+use crate::retrieval::pump::{Picture, Way};
 
 const WANTED: &str = "a run of mine with a test split (mine --set export.test_share=0.01)";
 const POOL: [&str; 2] = ["image_id", "cluster_id"];
@@ -50,7 +50,12 @@ pub fn read(folder: &Path) -> Result<Benchmark, LayoutError> {
     if found.queries.is_empty() {
         return Err(missing());
     }
-    let task = Task { name: "holdout".into(), gallery: found.gallery, queries: found.queries };
+    let task = Task {
+        name: "holdout".into(),
+        gallery: found.gallery.into(),
+        way: Way::Fused,
+        queries: found.queries,
+    };
     let measures = [1, 5, 10, 50].map(Measure::Recall).to_vec();
     Ok(Benchmark {
         title: "Hold-out",

@@ -4,21 +4,25 @@
 //! [`evaluate`](crate::retrieval::evaluate). Protocols are those of the papers, and of the released MagicLens
 //! where that differs: see `docs/evaluate.md`.
 
+mod captions;
 mod circo;
 mod cirr;
+mod dtin;
 mod fashioniq;
 mod files;
+mod genecis;
 mod holdout;
 mod paper;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 pub use files::LayoutError;
 pub use paper::{Row, rows};
 
-use super::pump::Picture;
+use super::pump::{Picture, Way};
 
 /// A benchmark that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +33,14 @@ pub enum Name {
     Cirr,
     /// FashionIQ: dresses, shirts, tops.
     Fashioniq,
+    /// GeneCIS: four tasks with galleries of about fifteen.
+    Genecis,
+    /// Domain transfer on ImageNet: objects in four other domains.
+    Dtin,
+    /// COCO, captions to images, by CLIP's towers.
+    Coco,
+    /// Flickr30k in the same way.
+    Flickr30k,
     /// The test split of a run of `mine`.
     Holdout,
 }
@@ -63,8 +75,10 @@ pub struct Benchmark {
 pub struct Task {
     /// Its name.
     pub name: String,
-    /// The images to find, in their official order.
-    pub gallery: Vec<Entry>,
+    /// The images to find, in their official order; parts may share them.
+    pub gallery: Arc<Vec<Entry>>,
+    /// What vectors are compared.
+    pub way: Way,
     /// The queries.
     pub queries: Vec<Query>,
 }
@@ -104,6 +118,10 @@ pub enum Measure {
     Recall(usize),
     /// The same among the query's subset.
     SubsetRecall(usize),
+    /// Queries of which some positive is among the first k.
+    Hit(usize),
+    /// The share of positives that are among the first k.
+    Positives(usize),
 }
 
 impl Measure {
@@ -113,6 +131,8 @@ impl Measure {
             Self::Map(k) => format!("mAP@{k}"),
             Self::Recall(k) => format!("R@{k}"),
             Self::SubsetRecall(k) => format!("Rs@{k}"),
+            Self::Hit(k) => format!("hit@{k}"),
+            Self::Positives(k) => format!("positives@{k}"),
         }
     }
 }
@@ -143,6 +163,10 @@ pub fn read(
         Name::Circo => circo::read(folder, split, with_images),
         Name::Cirr => cirr::read(folder, split, with_images),
         Name::Fashioniq => fashioniq::read(folder, split, with_images),
+        Name::Genecis => genecis::read(folder, split, with_images),
+        Name::Dtin => dtin::read(folder, with_images),
+        Name::Coco => captions::coco(folder, with_images),
+        Name::Flickr30k => captions::flickr30k(folder, with_images),
         Name::Holdout => holdout::read(folder),
     }
 }

@@ -30,7 +30,17 @@ pub fn rows(name: Name) -> Vec<Row> {
         Name::Fashioniq => {
             MODELS.into_iter().zip(FASHIONIQ.map(|figures| ("val", figures))).map(row).collect()
         }
-        Name::Holdout => Vec::new(),
+        Name::Genecis => {
+            MODELS.into_iter().zip(GENECIS.map(|figures| ("val", figures))).map(row).collect()
+        }
+        Name::Coco => {
+            MODELS.into_iter().zip(COCO.map(|figures| ("test", figures))).map(row).collect()
+        }
+        Name::Flickr30k => {
+            MODELS.into_iter().zip(FLICKR.map(|figures| ("test", figures))).map(row).collect()
+        }
+        // What the paper calls R@10 of DTIN is not said to be which of two measures.
+        Name::Dtin | Name::Holdout => Vec::new(),
     }
 }
 
@@ -68,3 +78,7 @@ const FASHIONIQ: [&[(&str, f64)]; 4] = [
     &[("R@10", 31.9)],
     &[("R@10", 34.6)],
 ];
+const GENECIS: [&[(&str, f64)]; 4] =
+    [&[("Rs@1", 15.0)], &[("Rs@1", 16.3)], &[("Rs@1", 18.0)], &[("Rs@1", 18.1)]];
+const COCO: [&[(&str, f64)]; 2] = [&[("R@1", 40.1)], &[("R@1", 44.3)]];
+const FLICKR: [&[(&str, f64)]; 2] = [&[("R@1", 67.8)], &[("R@1", 72.5)]];

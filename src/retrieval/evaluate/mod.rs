@@ -1,7 +1,9 @@
 //! `evaluate`: a benchmark's queries through a model, or a list that someone else ranked, to its measures.
 //!
-//! [`score`] gives each query's ranks, [`lists`] reads rankings, [`report`] writes what came out.
+//! [`score`] gives each query's ranks, [`lists`] reads rankings, [`report`] writes what came out,
+//! [`judge`] puts two models side by side.
 
+pub mod judge;
 pub mod lists;
 pub mod report;
 pub mod score;
@@ -108,6 +110,8 @@ fn of(measure: Measure, outcome: &Outcome) -> f64 {
         Measure::Map(k) => metrics::average_precision(&outcome.ranks, k),
         Measure::Recall(k) => metrics::hit(&outcome.target, k),
         Measure::SubsetRecall(k) => metrics::hit(&outcome.subset, k),
+        Measure::Hit(k) => metrics::hit(&outcome.ranks, k),
+        Measure::Positives(k) => metrics::recall(&outcome.ranks, k),
     }
 }
 
@@ -141,6 +145,8 @@ fn of_list(measure: Measure, task: &Task, query: &Query, lists: &Lists) -> f64 {
     match measure {
         Measure::Map(k) => metrics::average_precision_of(&list, &right, k),
         Measure::Recall(k) | Measure::SubsetRecall(k) => metrics::hit_of(&list, &right[..1], k),
+        Measure::Hit(k) => metrics::hit_of(&list, &right, k),
+        Measure::Positives(k) => metrics::positives_of(&list, &right, k),
     }
 }
 

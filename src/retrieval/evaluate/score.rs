@@ -1,13 +1,16 @@
 //! A part of a benchmark through a model: every query against every image of the gallery.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use magiclens_torch::products::products;
 use rayon::prelude::*;
 
 use super::{Ask, EvaluateError};
-use crate::retrieval::benchmarks::{Query, Task};
+use crate::retrieval::benchmarks::{Entry, Query, Task};
 use crate::retrieval::encoder::Encoder;
 use crate::retrieval::metrics::ranks;
-use crate::retrieval::pump::{Done, Picture, Work, embed_all};
+use crate::retrieval::pump::{Done, Picture, Work, embed_all_as};
 
 /// Queries whose scores a core holds.
 const BLOCK: usize = 16;
@@ -30,27 +33,48 @@ pub struct Outcome {
     pub top_of_subset: Vec<(usize, f32)>,
 }
 
-/// Embeds gallery and queries and ranks. `tell` hears of the images done so far.
-pub fn score(
-    encoder: &Encoder,
-    task: &Task,
+/// Puts parts of a benchmark through a model. Parts that share a gallery have it embedded once.
+pub struct Scorer<'a> {
+    encoder: &'a Encoder,
     ask: Ask,
     batch: usize,
-    mut tell: impl FnMut(usize),
-) -> Result<Vec<Outcome>, EvaluateError> {
-    let images = task.gallery.iter().map(|entry| Work {
-        picture: entry.picture.clone(),
-        text: String::new(),
-        tag: entry.id.as_str(),
-    });
-    let gallery = vectors(encoder, task, images, batch, &mut tell)?;
-    let asked = task.queries.iter().map(|query| Work {
-        picture: if ask == Ask::Text { Picture::None } else { query.picture.clone() },
-        text: if ask == Ask::Image { String::new() } else { query.text.clone() },
-        tag: query.id.as_str(),
-    });
-    let queries = vectors(encoder, task, asked, batch, &mut tell)?;
-    Ok(rank(task, &queries, &gallery, encoder.width()))
+    gallery: Option<(Arc<Vec<Entry>>, Vec<f32>)>,
+}
+
+impl<'a> Scorer<'a> {
+    /// With a model, and what queries are asked with.
+    pub fn new(encoder: &'a Encoder, ask: Ask, batch: usize) -> Self {
+        Self { encoder, ask, batch, gallery: None }
+    }
+
+    /// Embeds gallery and queries and ranks. `tell` hears of the images done so far.
+    pub fn score(
+        &mut self,
+        task: &Task,
+        mut tell: impl FnMut(usize),
+    ) -> Result<Vec<Outcome>, EvaluateError> {
+        let asked = task.queries.iter().map(|query| Work {
+            picture: if self.ask == Ask::Text { Picture::None } else { query.picture.clone() },
+            text: if self.ask == Ask::Image { String::new() } else { query.text.clone() },
+            tag: query.id.as_str(),
+        });
+        let queries = vectors(self.encoder, task, asked, self.batch, &mut tell)?;
+        let is_other =
+            !matches!(&self.gallery, Some((known, _)) if Arc::ptr_eq(known, &task.gallery));
+        if is_other {
+            let images = task.gallery.iter().map(|entry| Work {
+                picture: entry.picture.clone(),
+                text: String::new(),
+                tag: entry.id.as_str(),
+            });
+            let vectors = vectors(self.encoder, task, images, self.batch, &mut tell)?;
+            self.gallery = Some((Arc::clone(&task.gallery), vectors));
+        } else {
+            tell(task.gallery.len());
+        }
+        let gallery = self.gallery.as_ref().map_or(&[][..], |(_, vectors)| vectors);
+        Ok(rank(task, &queries, gallery, self.encoder.width()))
+    }
 }
 
 fn vectors<'a>(
@@ -61,7 +85,7 @@ fn vectors<'a>(
     tell: &mut impl FnMut(usize),
 ) -> Result<Vec<f32>, EvaluateError> {
     let mut all = Vec::new();
-    embed_all(encoder, work, batch, |Done { tags, vectors, failed }| {
+    embed_all_as(encoder, task.way, work, batch, |Done { tags, vectors, failed }| {
         if let Some((id, problem)) = failed.into_iter().next() {
             return Err(EvaluateError::Image {
                 task: task.name.clone(),
@@ -89,9 +113,10 @@ pub fn rank(task: &Task, queries: &[f32], gallery: &[f32], width: usize) -> Vec<
 }
 
 fn outcome(query: &Query, scores: &[f32]) -> Outcome {
-    let all: Vec<usize> = (0..scores.len()).filter(|at| !query.ignored.contains(at)).collect();
+    let all = without(scores.len(), &query.ignored);
     let target = &query.positives[..query.positives.len().min(1)];
     let of = |right: &[usize], among: &[usize]| {
+        let right: HashSet<usize> = right.iter().copied().collect();
         let (right, wrong): (Vec<usize>, Vec<usize>) =
             among.iter().partition(|at| right.contains(at));
         let scores_of =
@@ -105,6 +130,10 @@ fn outcome(query: &Query, scores: &[f32]) -> Outcome {
         top: first(all, scores),
         top_of_subset: first(query.subset.clone(), scores),
     }
+}
+
+fn without(count: usize, ignored: &[usize]) -> Vec<usize> {
+    (0..count).filter(|at| !ignored.contains(at)).collect()
 }
 
 /// The first of some images by score, then by their order.
@@ -121,7 +150,7 @@ fn first(mut images: Vec<usize>, scores: &[f32]) -> Vec<(usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retrieval::benchmarks::Entry;
+    use crate::retrieval::pump::Way;
 
     fn task(positives: Vec<usize>, ignored: Vec<usize>, subset: Vec<usize>) -> Task {
         let entry = |at: usize| Entry { id: at.to_string(), picture: Picture::None };
@@ -133,7 +162,12 @@ mod tests {
             ignored,
             subset,
         };
-        Task { name: "t".into(), gallery: (0..5).map(entry).collect(), queries: vec![query] }
+        Task {
+            name: "t".into(),
+            gallery: Arc::new((0..5).map(entry).collect()),
+            way: Way::Fused,
+            queries: vec![query],
+        }
     }
 
     #[test]

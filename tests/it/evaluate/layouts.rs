@@ -76,3 +76,49 @@ pub fn fashioniq(place: &Place) {
         put(place, &format!("captions/cap.{category}.val.json"), query.to_string());
     }
 }
+
+/// GeneCIS: a query of each task, whole images or objects.
+pub fn genecis(place: &Place) {
+    draw(place, (0..6).map(|n| format!("val2017/{:012}.jpg", 10 + n)));
+    draw(place, (0..6).map(|n| format!("{}/{}.jpg", ["VG_100K", "VG_100K_2"][n % 2], 20 + n)));
+    for name in ["focus_object", "change_object"] {
+        let image = |n: usize| json!({ "val_image_id": 10 + n });
+        genecis_task(place, name, image);
+    }
+    for name in ["focus_attribute", "change_attribute"] {
+        let image = |n: usize| json!({ "image_id": 20 + n, "instance_bbox": [30 + n, 20, 40, 30] });
+        genecis_task(place, name, image);
+    }
+}
+
+fn genecis_task(place: &Place, name: &str, image: impl Fn(usize) -> Value) {
+    let gallery: Vec<Value> = [3, 4, 5].map(&image).to_vec();
+    let sample = json!({ "condition": "sky", "reference": image(0), "target": image(2), "gallery": gallery });
+    put(place, &format!("genecis/{name}.json"), json!([sample]).to_string());
+}
+
+/// DTIN: two photographs, six images in other domains; the class of the second is in two of them only.
+pub fn dtin(place: &Place) {
+    draw(place, (0..2).map(|n| format!("real_query/n{n}.jpg")));
+    draw(place, (0..6).map(|n| format!("imagenet-r/{n}.jpg")));
+    put(place, "imgnet_real_query.txt", "imgnet/real_query/n0.jpg 5\nimgnet/real_query/n1.jpg 7\n");
+    let labels = [5, 5, 1005, 2005, 3005, 1007];
+    let lines =
+        labels.iter().enumerate().map(|(n, label)| format!("imgnet/imagenet-r/{n}.jpg {label}\n"));
+    put(place, "imgnet_targets.txt", lines.collect::<String>());
+}
+
+/// Captions to images: three test images, the first with six captions, and one of train.
+pub fn captions(place: &Place, name: &str, folder: &str) {
+    draw(place, (0..4).map(|n| format!("{folder}/c{n}.jpg")));
+    let image = |n: usize| {
+        let count = if n == 0 { 6 } else { 5 };
+        let sentences = (0..count).map(|at| json!({ "raw": format!("Caption {at} of {n}.") }));
+        json!({
+            "filename": format!("c{n}.jpg"), "filepath": folder, "imgid": n,
+            "split": if n == 3 { "train" } else { "test" }, "sentences": sentences.collect::<Vec<_>>(),
+        })
+    };
+    let images: Vec<Value> = (0..4).map(image).collect();
+    put(place, name, json!({ "dataset": "x", "images": images }).to_string());
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use magiclens_demo::Options;
 use serde_json::Value;
 
-use super::layouts::{circo, circo_image, cirr, fashioniq};
+use super::layouts::{captions, circo, circo_image, cirr, dtin, fashioniq, genecis};
 use super::{
     assert_ranked, evaluate, json_of, measured, names, percents, put, ranked, rankings, vectors,
 };
@@ -201,6 +201,142 @@ fn fashioniq_is_the_mean_of_its_categories() {
     assert!(said(&output).contains("--split val"), "{}", said(&output));
 }
 
+#[test]
+fn genecis_ranks_among_a_few_objects() {
+    let place = Place::new();
+    genecis(&place);
+    let table = measured(&place, "genecis", &MODEL);
+    assert!(table.contains("focus_attribute") && table.contains("Rs@3"), "{table}");
+    let lines = rankings(&place);
+    assert_eq!(lines.len(), 4);
+    let mut found = [0.0; 3];
+    for line in &lines {
+        let subset = names(&line["subset"]);
+        assert_eq!(subset.len(), 4, "the target and the gallery, without the query image");
+        let target = if line["task"].as_str().unwrap().ends_with("object") {
+            "12"
+        } else {
+            "22@32,20,40,30"
+        };
+        let rank = subset.iter().position(|name| name == target).unwrap();
+        (rank..3).for_each(|k| found[k] += 25.0);
+    }
+    let ours = percents(&place);
+    [1, 2, 3].into_iter().for_each(|k| close(ours[&format!("Rs@{k}")], found[k - 1]));
+    // Whole images are ranked as `search embed` has them.
+    let image = |n: usize| format!("val2017/{:012}.jpg", 10 + n);
+    let images: Vec<String> = [2, 3, 4, 5].map(image).to_vec();
+    let gallery =
+        vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+    let gallery: Vec<_> =
+        ["12", "13", "14", "15"].map(String::from).into_iter().zip(gallery).collect();
+    let query = vectors(&place, &[(&image(0), "sky")]).remove(0);
+    let line = lines.iter().find(|line| line["task"] == "focus_object").unwrap();
+    assert_ranked(&line["subset"], &ranked(&query, &gallery));
+}
+
+#[test]
+fn dtin_has_both_of_its_measures() {
+    let place = Place::new();
+    dtin(&place);
+    let table = measured(&place, "dtin", &MODEL);
+    assert!(table.contains("hit@10") && table.contains("positives@10"), "{table}");
+    let lines = rankings(&place);
+    let of_domain = |domain: &str| lines.iter().filter(|line| line["task"] == domain).count();
+    assert_eq!(["cartoon", "origami", "toy", "sculpture"].map(of_domain), [1, 2, 1, 1]);
+    let images: Vec<String> = (0..6).map(|n| format!("imagenet-r/{n}.jpg")).collect();
+    let gallery =
+        vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+    let gallery: Vec<_> = images.iter().cloned().zip(gallery).collect();
+    let query = vectors(&place, &[("real_query/n1.jpg", "find this object in origami")]).remove(0);
+    let line = lines.iter().find(|line| line["id"] == "real_query/n1.jpg to origami").unwrap();
+    assert_ranked(&line["ranking"], &ranked(&query, &gallery));
+    assert_eq!(lines[0]["ranks"].as_array().unwrap().len(), 2, "cartoon has two of the class");
+    assert_eq!(percents(&place)["positives@10"], 100.0);
+}
+
+#[test]
+fn captions_find_images_by_the_towers() {
+    for (benchmark, file, folder) in [
+        ("coco", "dataset_coco.json", "val2014"),
+        ("flickr30k", "dataset_flickr30k.json", "flickr30k-images"),
+    ] {
+        let place = Place::new();
+        captions(&place, file, folder);
+        measured(&place, benchmark, &MODEL);
+        let lines = rankings(&place);
+        assert_eq!(lines.len(), 15, "five captions an image, of test images");
+        let model =
+            magiclens::model::MagicLens::load(&place.at("model"), None, tch::Device::Cpu).unwrap();
+        let unit = |vector: tch::Tensor| {
+            let vector = Vec::<f32>::try_from(vector.reshape([-1])).unwrap();
+            let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            vector.into_iter().map(|x| x / length).collect::<Vec<_>>()
+        };
+        let input = magiclens::model::input::ImageInput {
+            spec: model.image_spec(),
+            how: magiclens::model::preprocess::Preprocess::Released,
+            crop: None,
+        };
+        let size = model.config().image_size;
+        let image = |n: usize| {
+            let mut pixels = vec![0.0; (3 * size * size) as usize];
+            input.read_file(&place.at(&format!("data/{folder}/c{n}.jpg")), &mut pixels).unwrap();
+            let pixels = tch::Tensor::from_slice(&pixels).reshape([1, 3, size, size]);
+            (format!("c{n}.jpg"), unit(model.image_features(&pixels)))
+        };
+        let gallery: Vec<_> = (0..3).map(image).collect();
+        let tokens = magiclens::model::tokenizer::Tokenizer::clip().encode("Caption 4 of 0.").ids;
+        let ids: Vec<i64> = tokens.iter().map(|&id| i64::from(id)).collect();
+        let text = unit(model.text_features(&tch::Tensor::from_slice(&ids).unsqueeze(0)));
+        let line = lines.iter().find(|line| line["id"] == "c0.jpg#4").unwrap();
+        assert_ranked(&line["ranking"], &ranked(&text, &gallery));
+        let output = evaluate(
+            &place,
+            &["--benchmark", benchmark, "--data", "data", "--model", "model", "--query", "image"],
+        );
+        assert!(said(&output).contains("leave out --query"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn two_models_are_put_side_by_side_without_their_names() {
+    let place = Place::new();
+    circo(&place);
+    let config = magiclens::model::ModelConfig::tiny();
+    magiclens::model::MagicLens::new(&config, tch::Device::Cpu, 99)
+        .save(&place.at("other"))
+        .unwrap();
+    measured(&place, "circo", &[&MODEL[..], &["--model-b", "other"]].concat());
+    let read = |name: &str| std::fs::read_to_string(place.at("out").join(name)).unwrap();
+    let (table, key) = (read("judge.csv"), read("judge_key.csv"));
+    assert!(!table.contains("model") && !table.contains("other"), "{table}");
+    assert_eq!(table.lines().count(), key.lines().count());
+    let first = |model: &str| {
+        measured(&place, "circo", &["--model", model]);
+        rankings(&place)
+            .into_iter()
+            .map(|line| (line["id"].to_string(), names(&line["ranking"])[0].clone()))
+    };
+    let firsts: BTreeMap<&str, BTreeMap<String, String>> =
+        ["model", "other"].map(|model| (model, first(model).collect())).into();
+    let differ =
+        firsts["model"].iter().filter(|(id, image)| firsts["other"][*id] != **image).count();
+    assert_eq!(table.lines().count() - 1, differ, "queries with the same answer are left out");
+    for (row, key) in table.lines().zip(key.lines()).skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let key: Vec<&str> = key.split(',').collect();
+        for (cell, model) in [(cells[3], key[2]), (cells[4], key[3])] {
+            let image = &firsts[model.trim_matches('"')][key[1]];
+            let original = format!("data/COCO2017_unlabeled/unlabeled2017/{:0>12}.jpg", image);
+            assert_eq!(
+                std::fs::read(place.at("out").join(cell)).unwrap(),
+                std::fs::read(place.at(&original)).unwrap()
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_held_out_while_mining_is_a_benchmark() {
     let mined = Mined::serve(&Options { hostile: false, ..Options::default() }).await;
@@ -254,7 +390,7 @@ async fn what_was_held_out_while_mining_is_a_benchmark() {
 #[test]
 fn what_is_missing_is_said_with_where_to_get_it() {
     type Make = fn(&Place);
-    let cases: [(&str, Make, &[&str], &str); 7] = [
+    let cases: [(&str, Make, &[&str], &str); 13] = [
         ("circo", circo, &["annotations/val.json"], "github.com/miccunifi/CIRCO"),
         (
             "circo",
@@ -267,6 +403,17 @@ fn what_is_missing_is_said_with_where_to_get_it() {
         ("cirr", cirr, &["img_raw/dev/dev-3-0-img0.png"], "NLVR2"),
         ("fashioniq", fashioniq, &["image_splits/split.shirt.val.json"], "XiaoxiaoGuo/fashion-iq"),
         ("fashioniq", fashioniq, &["images/B7.png"], "fashion-iq-metadata"),
+        ("genecis", genecis, &["genecis/focus_object.json"], "github.com/facebookresearch/genecis"),
+        ("genecis", genecis, &["val2017/000000000013.jpg"], "cocodataset.org"),
+        ("genecis", genecis, &["VG_100K/24.jpg"], "visualgenome"),
+        ("dtin", dtin, &["imgnet_targets.txt"], "composed_image_retrieval"),
+        ("dtin", dtin, &["imagenet-r/3.jpg"], "ImageNet-R"),
+        (
+            "coco",
+            |place| captions(place, "dataset_coco.json", "val2014"),
+            &["val2014/c1.jpg"],
+            "cocodataset.org",
+        ),
     ];
     for (benchmark, make, gone, word) in cases {
         let place = Place::new();
