@@ -4,6 +4,7 @@
 //! together at the end. So the answer depends neither on the number of cores nor on the other queries,
 //! the last bit of a score aside.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use half::f16;
@@ -130,9 +131,9 @@ impl Best {
     }
 }
 
-/// Higher scores first, then lower rows.
-fn better(a: &Hit, b: &Hit) -> std::cmp::Ordering {
-    b.score.total_cmp(&a.score).then(a.row.cmp(&b.row))
+/// Higher scores first, then lower rows. No score is NaN; zero and negative zero are equal.
+fn better(a: &Hit, b: &Hit) -> Ordering {
+    b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(a.row.cmp(&b.row))
 }
 
 fn merge<'a>(parts: impl Iterator<Item = &'a Best>, k: usize) -> Vec<Hit> {
@@ -187,6 +188,15 @@ mod tests {
             let (_folder, matrix) = matrix(&rows, width);
             let found = top_k(&matrix, &queries, k);
             prop_assert_eq!(found, brute_force(&rows, &queries, width, k));
+        }
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        let (_folder, matrix) = matrix(&[-0.0, 0.0, -1.0, 0.0], 1);
+        for queries in [vec![1.0], vec![1.0; 9], vec![-1.0]] {
+            let found = top_k(&matrix, &queries, 1).remove(0);
+            assert_eq!(found[0].row, if queries[0] < 0.0 { 2 } else { 0 });
         }
     }
 
