@@ -39,6 +39,7 @@ Examples:
                                         take a site back; then run again
   mine eval-prompts runs/first --a old.toml --b new.toml
                                         two prompts over the same pairs
+  mine tune-pairs --out runs/first      which pairs lie between which bounds
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
@@ -101,6 +102,17 @@ enum Verb {
         /// The Parquet file to write.
         #[arg(long, value_name = "FILE", default_value = "eval-prompts.parquet")]
         table: PathBuf,
+    },
+    /// Show how alike the images of a run's pages are, to pick the bounds of [pair] by eye.
+    TunePairs {
+        /// The run directory, with stages up to describe (and embed) done.
+        #[arg(long, value_name = "DIR")]
+        out: String,
+        /// The page of examples to write; else tune-pairs.html in the run directory.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        #[command(flatten)]
+        layers: ConfigArgs,
     },
     /// Print the configuration in force.
     Config {
@@ -235,6 +247,9 @@ async fn other(verb: Verb) -> Result<(), RunError> {
             let stop = CancellationToken::new();
             tokio::spawn(watch_ctrl_c(stop.clone()));
             pipeline::eval_prompts(&out, [a, b], sample, &table, stop).await
+        }
+        Verb::TunePairs { out, html, layers } => {
+            pipeline::tune_pairs(&out, html, &layers.layers()).await
         }
         Verb::Config { out, layers } => {
             pipeline::print_config(out.as_deref(), &layers.layers()).await

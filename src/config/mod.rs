@@ -4,11 +4,13 @@
 //! directory keeps, `pipeline.toml` of the working directory, default. Unknown keys are refused.
 //! `pipeline.toml` in the repository lists every key at its default; a test holds the two together.
 
+mod embed;
 mod endpoint;
 pub mod env;
 mod keys;
 mod layer;
 mod load;
+mod pair;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,11 +19,13 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use embed::{Embed, EmbedEndpoint, EmbedImages};
 pub use endpoint::{
     Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
 };
 pub use layer::Origin;
 pub use load::{ConfigError, Layers, OutOfRange, Settings};
+pub use pair::{Bound, Bounds, Direction, Pair, Similarity};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub struct Config {
     pub group: Group,
     /// Stage 4, `describe`.
     pub describe: Describe,
+    /// Stage 4b, `embed`.
+    pub embed: Embed,
     /// Stage 5, `pair`.
     pub pair: Pair,
     /// Stage 6, `instruct`.
@@ -414,50 +420,6 @@ impl Group {
     }
 }
 
-/// `[pair]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Pair {
-    /// Visual similarity of a pair, at least.
-    pub min_visual: f64,
-    /// Visual similarity of a pair, at most.
-    pub max_visual: f64,
-    /// Similarity of a pair's descriptions, at least.
-    pub min_text: f64,
-    /// Similarity of a pair's descriptions, at most.
-    pub max_text: f64,
-    /// Pairs of one group, at most.
-    pub max_pairs: usize,
-    /// Which image of a pair is the query.
-    pub direction: Direction,
-    /// Images that are further apart on their page, counted in images, form no pair.
-    pub window: usize,
-}
-
-impl Default for Pair {
-    fn default() -> Self {
-        Self {
-            min_visual: 0.4,
-            max_visual: 0.98,
-            min_text: 0.1,
-            max_text: 0.98,
-            max_pairs: 3,
-            direction: Direction::Forward,
-            window: 8,
-        }
-    }
-}
-
-/// Which image of a pair is the query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// The one that the page shows first.
-    Forward,
-    /// Each once: a pair counts twice.
-    Both,
-}
-
 /// `[export]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -525,6 +487,8 @@ impl Settings for Config {
             ("pair.window", self.pair.window),
             ("describe.endpoint.concurrency", self.describe.endpoint.concurrency),
             ("describe.endpoint.max_tokens", self.describe.endpoint.max_tokens as usize),
+            ("embed.batch", self.embed.batch),
+            ("embed.endpoint.concurrency", self.embed.endpoint.concurrency),
             ("instruct.endpoint.concurrency", self.instruct.endpoint.concurrency),
             ("instruct.endpoint.max_tokens", self.instruct.endpoint.max_tokens as usize),
             ("instruct.max_instructions", self.instruct.max_instructions),
@@ -548,6 +512,10 @@ impl Settings for Config {
             ("describe.endpoint.request_timeout_s", self.describe.endpoint.request_timeout_s),
             ("describe.endpoint.total_timeout_s", self.describe.endpoint.total_timeout_s),
             ("describe.endpoint.give_up_s", self.describe.endpoint.give_up_s),
+            ("embed.endpoint.connect_timeout_s", self.embed.endpoint.connect_timeout_s),
+            ("embed.endpoint.request_timeout_s", self.embed.endpoint.request_timeout_s),
+            ("embed.endpoint.total_timeout_s", self.embed.endpoint.total_timeout_s),
+            ("embed.endpoint.give_up_s", self.embed.endpoint.give_up_s),
             ("instruct.endpoint.connect_timeout_s", self.instruct.endpoint.connect_timeout_s),
             ("instruct.endpoint.request_timeout_s", self.instruct.endpoint.request_timeout_s),
             ("instruct.endpoint.total_timeout_s", self.instruct.endpoint.total_timeout_s),

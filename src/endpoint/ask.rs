@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::config::ResponseFormat;
+use crate::imaging;
 
 /// A part of what the model is told.
 #[derive(Clone)]
@@ -25,6 +26,16 @@ pub enum Piece {
         /// The file as it is.
         bytes: Bytes,
     },
+}
+
+impl Piece {
+    /// An image file. Stored images were recognised before; JPEG is what the exceptions would be.
+    pub fn image(bytes: Bytes) -> Self {
+        Self::Image {
+            mime: imaging::Format::sniff(&bytes).unwrap_or(imaging::Format::Jpeg).media_type(),
+            bytes,
+        }
+    }
 }
 
 /// One question to a model, whatever the wire.

@@ -134,7 +134,7 @@ fn connector(
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(key) = key {
-        let is_bearer = config.bearer || wire == Wire::OpenAi;
+        let is_bearer = config.bearer || wire != Wire::Gemini;
         let (name, value) = if is_bearer {
             (AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
         } else {

@@ -1,7 +1,7 @@
 //! Models behind endpoints: what is asked, how fast, for how much, and what came back.
 //!
-//! In reading order: [`ask`] (a question and an answer, whatever the wire), [`wire`] with [`openai`] and
-//! [`gemini`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
+//! In reading order: [`ask`] (a question and an answer, whatever the wire), [`wire`] with [`openai`],
+//! [`gemini`] and [`embeddings`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
 //! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
 //! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] (answers kept, so that nothing is
 //! asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
@@ -13,6 +13,7 @@ mod classify;
 mod clean;
 mod complaint;
 mod connection;
+mod embeddings;
 mod estimate;
 mod gemini;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod wire;
 
 pub use ask::{Answer, Ask, Format, Piece, Usage};
 pub use batch::{BatchFiles, Taken};
+pub use embeddings::{Misfit, read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
 pub use model::{Model, ModelError, Question, Verdict};
 pub use prompt::{Prompt, PromptError, hash};

@@ -94,17 +94,9 @@ impl PartReplies {
         fits: impl Fn(&str) -> bool,
     ) -> Result<(), AskError> {
         let mut totals = Totals::default();
-        let paid = |text: String, totals: Totals| {
-            if totals.calls == 0 {
-                return Ok(());
-            }
-            // Under a name that no question has: paid, and no answer.
-            let key = format!("failed-{}", question.key);
-            self.journal.append(&Reply { key, ended: Ended::Failed, text, totals })
-        };
         match model.ask(&question, fits, &mut totals).await {
             Err(error) => {
-                paid(error.to_string(), totals)?;
+                self.keep_paid(&question.key, error.to_string(), totals)?;
                 return Err(error.into());
             }
             Ok(Verdict::Reply { ended, text }) => {
@@ -112,12 +104,63 @@ impl PartReplies {
                 self.journal.append(&reply)?;
             }
             Ok(Verdict::Failed { reason, detail }) => {
-                paid(detail.clone(), totals)?;
-                let mut failures = self.failures.lock().expect("no holder of this lock panics");
-                failures.insert(question.key, (reason, detail));
+                self.keep_paid(&question.key, detail.clone(), totals)?;
+                self.fail(&question.key, reason, &detail);
             }
         }
         Ok(())
+    }
+
+    /// Asks about several things in one call, and keeps the reply to each under its own key: `split`
+    /// gives one for each of `keys`, or says what is wrong. Gives back why there is none; only what was
+    /// paid is kept then, so that they can be asked again.
+    pub async fn ask_each<E: std::fmt::Display>(
+        &self,
+        model: &Model,
+        question: Question,
+        keys: &[String],
+        split: impl Fn(&str) -> Result<Vec<String>, E>,
+    ) -> Result<Option<Verdict>, AskError> {
+        let mut totals = Totals::default();
+        let verdict = match model.ask(&question, |text| split(text).is_ok(), &mut totals).await {
+            Ok(Verdict::Reply { ended: Ended::Said, text }) => match split(&text) {
+                Ok(texts) => {
+                    for (key, text) in keys.iter().zip(texts) {
+                        let (key, ended) = (key.clone(), Ended::Said);
+                        // What the call took is counted once.
+                        let totals = std::mem::take(&mut totals);
+                        self.journal.append(&Reply { key, ended, text, totals })?;
+                    }
+                    return Ok(None);
+                }
+                Err(problem) => {
+                    Verdict::Failed { reason: Reason::ReplyUnusable, detail: problem.to_string() }
+                }
+            },
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.keep_paid(&question.key, error.to_string(), totals)?;
+                return Err(error.into());
+            }
+        };
+        let (Verdict::Reply { text: detail, .. } | Verdict::Failed { detail, .. }) = &verdict;
+        self.keep_paid(&question.key, detail.clone(), totals)?;
+        Ok(Some(verdict))
+    }
+
+    /// Notes that there is no reply, this time.
+    pub fn fail(&self, key: &str, reason: Reason, detail: &str) {
+        let mut failures = self.failures.lock().expect("no holder of this lock panics");
+        failures.insert(key.to_owned(), (reason, detail.to_owned()));
+    }
+
+    /// Keeps what was paid for no reply, under a name that no question has.
+    fn keep_paid(&self, key: &str, text: String, totals: Totals) -> Result<(), StoreError> {
+        if totals.calls == 0 {
+            return Ok(());
+        }
+        let key = format!("failed-{key}");
+        self.journal.append(&Reply { key, ended: Ended::Failed, text, totals })
     }
 
     /// What became of a question.

@@ -8,8 +8,8 @@ use url::Url;
 use super::ask::{Answer, Ask, Format};
 use super::openai::Dialect;
 use super::trouble::{Parameter, Trouble};
-use super::{gemini, openai};
-use crate::config::Endpoint;
+use super::{embeddings, gemini, openai};
+use crate::config::{EmbedImages, Endpoint};
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Wire {
     OpenAi,
     /// Google's generateContent.
     Gemini,
+    /// OpenAI's embeddings, which embedding servers speak; this is how they are sent images.
+    Embeddings(EmbedImages),
 }
 
 /// What an endpoint is asked for; it shrinks to what the endpoint knows.
@@ -73,13 +75,14 @@ impl Wire {
         match self {
             Self::OpenAi => "openai",
             Self::Gemini => "gemini",
+            Self::Embeddings(_) => "embeddings",
         }
     }
 
     /// The provider's own address.
     pub fn public_url(self) -> &'static str {
         match self {
-            Self::OpenAi => "https://api.openai.com/v1",
+            Self::OpenAi | Self::Embeddings(_) => "https://api.openai.com/v1",
             Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
         }
     }
@@ -87,7 +90,7 @@ impl Wire {
     /// The environment variable that usually has the provider's key.
     pub fn usual_key_env(self) -> &'static str {
         match self {
-            Self::OpenAi => "OPENAI_API_KEY",
+            Self::OpenAi | Self::Embeddings(_) => "OPENAI_API_KEY",
             Self::Gemini => "GEMINI_API_KEY",
         }
     }
@@ -104,6 +107,7 @@ impl Wire {
         }
         let path = match self {
             Self::OpenAi => openai::path().to_owned(),
+            Self::Embeddings(_) => embeddings::path().to_owned(),
             Self::Gemini => {
                 gemini::path(model).ok_or_else(|| format!("{model:?} is no name of a model"))?
             }
@@ -124,6 +128,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::body(ask, &config.model, manner.format, manner.dialect),
             Self::Gemini => gemini::body(ask, manner.format, &config.safety_settings),
+            Self::Embeddings(images) => embeddings::body(&ask.user, &config.model, images),
         }
     }
 
@@ -138,6 +143,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::read(status, headers, body, now),
             Self::Gemini => gemini::read(status, headers, body, now),
+            Self::Embeddings(_) => embeddings::read(status, headers, body, now),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The model: images and texts in, unit vectors out. arXiv 2403.19651, section 3.
 //!
 //! [`config`] has the sizes, [`parameters`] the learned tensors by name, `nn` the layers; `clip`,
-//! `fusion` and `pooler` are made of those, and [`MagicLens`] of all. [`weights`] reads every format
+//! `fusion` and `pooler` are made of those, and [`MagicLens`] of all; [`ClipTowers`] is CLIP by itself, as a
+//! judge of how alike images and texts are. [`weights`] reads every format
 //! that such weights come in and writes one. [`tokenizer`], [`preprocess`] and [`input`] make numbers of
 //! texts and image files.
 
@@ -15,11 +16,13 @@ pub mod parameters;
 mod pooler;
 pub mod preprocess;
 pub mod tokenizer;
+mod towers;
 pub mod weights;
 
 pub use config::ModelConfig;
 pub use magiclens::MagicLens;
 pub use parameters::{Origin, Parameter, Parameters};
+pub use towers::{ClipTowers, TowersError};
 
 #[cfg(test)]
 mod tests;

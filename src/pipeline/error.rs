@@ -73,6 +73,8 @@ impl RunError {
             | Self::Stage(
                 StageError::Mismatch { .. }
                 | StageError::ConfigFile { .. }
+                | StageError::Feature { .. }
+                | StageError::NoInput { .. }
                 | StageError::Prompt { .. }
                 | StageError::Model(ModelError::Setup { .. }),
             ) => 3,

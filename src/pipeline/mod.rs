@@ -7,6 +7,7 @@ mod rehydrate;
 mod run;
 mod seeds;
 mod status;
+mod tune_pairs;
 
 pub use error::RunError;
 pub use eval_prompts::eval_prompts;
@@ -15,3 +16,4 @@ pub use rehydrate::rehydrate;
 pub use run::{Options, Outcome, RunStage, run};
 pub use seeds::load as load_seeds;
 pub use status::{print_config, status};
+pub use tune_pairs::tune_pairs;

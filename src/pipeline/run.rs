@@ -18,10 +18,10 @@ use crate::record::Tombstones;
 use crate::stages::collect::{self, Seeds};
 use crate::stages::context::{Context, StageError};
 use crate::stages::wording::wording;
-use crate::stages::{describe, export, fetch, group, instruct, pair};
+use crate::stages::{describe, embed, export, fetch, group, instruct, pair};
 use crate::store::{Kept, Lock, LockAttempt, RunDir, StoreError};
 use crate::table::{
-    DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
+    DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
     OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
 use crate::telemetry::{Progress, funnel};
@@ -58,7 +58,9 @@ pub enum RunStage {
     Group,
     /// `groups` → `descriptions`.
     Describe,
-    /// `groups` and `descriptions` → `pairs`.
+    /// `descriptions` and `images` → `embeddings`, where `pair.similarity` wants them.
+    Embed,
+    /// `groups`, `descriptions` and `embeddings` → `pairs`.
     Pair,
     /// `pairs` and `descriptions` → `instructions`.
     Instruct,
@@ -67,11 +69,12 @@ pub enum RunStage {
 }
 
 impl RunStage {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Collect,
         Self::Fetch,
         Self::Group,
         Self::Describe,
+        Self::Embed,
         Self::Pair,
         Self::Instruct,
         Self::Export,
@@ -83,10 +86,16 @@ impl RunStage {
             Self::Fetch => fetch::STAGE,
             Self::Group => group::STAGE,
             Self::Describe => describe::STAGE,
+            Self::Embed => embed::STAGE,
             Self::Pair => pair::STAGE,
             Self::Instruct => instruct::STAGE,
             Self::Export => export::STAGE,
         }
+    }
+
+    /// Whether a configuration has it at all.
+    pub(super) fn is_wanted(self, config: &Config) -> bool {
+        self != Self::Embed || embed::is_wanted(config)
     }
 
     /// The tables it makes, the last one first: the order in which they may be removed.
@@ -96,6 +105,7 @@ impl RunStage {
             Self::Fetch => &[IMAGES, FETCH_LIST, IMAGE_USES],
             Self::Group => &[GROUPS, OCCURRENCES, IMAGE_CLUSTERS],
             Self::Describe => &[DESCRIPTIONS],
+            Self::Embed => &[EMBEDDINGS],
             Self::Pair => &[PAIRS],
             Self::Instruct => &[INSTRUCTIONS],
             Self::Export => &[TEST_POOL, TRIPLETS, TRIPLET_PLAN],
@@ -115,8 +125,21 @@ impl RunStage {
             Self::Describe => {
                 describe::run(ctx, &table(GROUPS).await?, &table(IMAGES).await?).await?
             }
+            Self::Embed => {
+                let inputs = embed::Inputs {
+                    groups: table(GROUPS).await?,
+                    descriptions: table(DESCRIPTIONS).await?,
+                    images: table(IMAGES).await?,
+                };
+                embed::run(ctx, &inputs).await?
+            }
             Self::Pair => {
-                pair::run(ctx, &table(GROUPS).await?, &table(DESCRIPTIONS).await?).await?
+                let inputs = pair::Inputs {
+                    groups: table(GROUPS).await?,
+                    descriptions: table(DESCRIPTIONS).await?,
+                    embeddings: table(EMBEDDINGS).await?,
+                };
+                pair::run(ctx, &inputs).await?
             }
             Self::Instruct => {
                 let inputs = instruct::Inputs {
@@ -282,13 +305,19 @@ pub(super) fn context(
 
 /// What a later stage lacks is said now, and not after the crawl.
 async fn check(ctx: &Context, first: RunStage, last: RunStage) -> Result<(), StageError> {
-    for (stage, table) in [(RunStage::Describe, DESCRIPTIONS), (RunStage::Instruct, INSTRUCTIONS)] {
+    let steps = [
+        (RunStage::Describe, DESCRIPTIONS),
+        (RunStage::Embed, EMBEDDINGS),
+        (RunStage::Instruct, INSTRUCTIONS),
+    ];
+    for (stage, table) in steps {
         let is_begun = !ctx.run.manifests(table).await?.is_empty();
         if !(first..=last).contains(&stage) || is_begun {
             continue;
         }
         match stage {
             RunStage::Describe => describe::check(ctx)?,
+            RunStage::Embed => embed::check(ctx).await?,
             _ => instruct::check(ctx)?,
         }
     }
@@ -303,7 +332,8 @@ async fn stages(
     bars: &MultiProgress,
     json: bool,
 ) -> Result<(), StageError> {
-    for stage in RunStage::ALL.into_iter().filter(|stage| (first..=last).contains(stage)) {
+    let wanted = RunStage::ALL.into_iter().filter(|stage| (first..=last).contains(stage));
+    for stage in wanted.filter(|stage| stage.is_wanted(&ctx.config)) {
         let progress = Progress::begin(stage.name(), bars, json);
         let ctx = Context { progress, ..ctx.clone() };
         let outcome = stage.run(&ctx, seeds).await;
@@ -347,13 +377,19 @@ async fn forecasts(
     last: RunStage,
 ) -> Result<Vec<(RunStage, Option<Forecast>)>, RunError> {
     let mut forecasts = Vec::new();
-    for (stage, table) in [(RunStage::Describe, GROUPS), (RunStage::Instruct, PAIRS)] {
+    let steps = [
+        (RunStage::Describe, GROUPS),
+        (RunStage::Embed, DESCRIPTIONS),
+        (RunStage::Instruct, PAIRS),
+    ];
+    for (stage, table) in steps {
         if !(first..=last).contains(&stage) {
             continue;
         }
         let input = dir.manifests(table).await?;
         let forecast = match stage {
             RunStage::Describe => describe::forecast(config, dir, &input).await?,
+            RunStage::Embed => embed::forecast(config, dir, &input).await?,
             _ => instruct::forecast(config, dir, &input).await?,
         };
         if forecast.is_some() {
@@ -404,7 +440,9 @@ async fn dry_run(
         config.crawl.max_pages_per_host,
         config.http.host_rate,
     );
-    let wanted = STEPS.iter().filter(|step| (first..=last).contains(&step.stage));
+    let wanted = STEPS
+        .iter()
+        .filter(|step| (first..=last).contains(&step.stage) && step.stage.is_wanted(&config));
     for step in wanted {
         let committed = match &known {
             Some(dir) => dir.manifests(step.table).await?.len(),

@@ -8,7 +8,7 @@ use crate::config::{Config, Layers};
 use crate::endpoint::{Totals, spent};
 use crate::store::{Manifest, RunDir, StoreError};
 use crate::table::{
-    DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
+    DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
     OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
 };
 use crate::telemetry::{Step, funnel};
@@ -20,7 +20,7 @@ pub(super) struct StepInfo {
 }
 
 /// The tables in the order in which they are made.
-pub(super) const STEPS: [StepInfo; 12] = [
+pub(super) const STEPS: [StepInfo; 13] = [
     StepInfo { stage: RunStage::Collect, table: PAGES },
     StepInfo { stage: RunStage::Fetch, table: IMAGE_USES },
     StepInfo { stage: RunStage::Fetch, table: FETCH_LIST },
@@ -29,6 +29,7 @@ pub(super) const STEPS: [StepInfo; 12] = [
     StepInfo { stage: RunStage::Group, table: OCCURRENCES },
     StepInfo { stage: RunStage::Group, table: GROUPS },
     StepInfo { stage: RunStage::Describe, table: DESCRIPTIONS },
+    StepInfo { stage: RunStage::Embed, table: EMBEDDINGS },
     StepInfo { stage: RunStage::Pair, table: PAIRS },
     StepInfo { stage: RunStage::Instruct, table: INSTRUCTIONS },
     StepInfo { stage: RunStage::Export, table: TRIPLETS },
@@ -61,7 +62,7 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
 /// What models were asked and what it took, from the replies that are kept; none where there are none.
 pub(super) fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
     let mut lines = Vec::new();
-    for stage in [RunStage::Describe, RunStage::Instruct] {
+    for stage in [RunStage::Describe, RunStage::Embed, RunStage::Instruct] {
         let Totals { calls, input, output, cost } = spent(dir.store().local(), stage.name())?;
         if calls > 0 {
             lines.push(format!(
@@ -92,7 +93,7 @@ async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
 pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, StoreError> {
     let mut steps = Vec::new();
     let mut pages = 0;
-    for StepInfo { table, .. } in STEPS {
+    for StepInfo { table, .. } in STEPS.into_iter().filter(|step| step.stage.is_wanted(config)) {
         let manifests = dir.manifests(table).await?;
         let counts = dir.counts(table).await?;
         let wip = dir.wip(table).await?;

@@ -16,4 +16,6 @@ pub use look::{AltText, Flag, Safety};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
 pub use tombstone::Tombstones;
-pub use triplet::{Description, ImageBytes, Instruction, Pair, Side, Split, TripletText};
+pub use triplet::{
+    Description, Embedding, ImageBytes, Instruction, Pair, Side, Split, TripletText,
+};

@@ -29,6 +29,21 @@ pub struct Description {
     pub prompt_hash: String,
 }
 
+/// What an image and its description are compared by, as a model has it: a row of `embeddings`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// The group it was described in.
+    pub group_id: String,
+    /// Which image of the group's page.
+    pub position: u32,
+    /// The image.
+    pub image_id: ImageId,
+    /// The image's vector, of length 1; empty where the model knows texts only.
+    pub image: Vec<f32>,
+    /// The description's vector, of length 1.
+    pub text: Vec<f32>,
+}
+
 /// Two images of one group that belong together: a row of `pairs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
@@ -44,9 +59,9 @@ pub struct Pair {
     pub query_image_id: ImageId,
     /// The target.
     pub target_image_id: ImageId,
-    /// How alike they look, 0 to 1.
+    /// How alike they look: 0 to 1, or a cosine where vectors are compared.
     pub visual_similarity: f32,
-    /// How alike their descriptions are, 0 to 1.
+    /// How alike their descriptions are, likewise.
     pub text_similarity: f32,
 }
 

@@ -128,7 +128,7 @@ impl Encoder {
         if texts.is_empty() {
             return Vectors::default();
         }
-        let (ids, cut_texts) = self.tokens(texts);
+        let (ids, cut_texts) = self.tokenizer.batch(texts);
         let rows = no_grad(|| {
             let texts = self.model.text_features(&ids.to_device(self.model.device()));
             floats(&self.model.fuse(&self.images(pixels, texts.size()[0]), &texts))
@@ -159,7 +159,7 @@ impl Encoder {
         if texts.is_empty() {
             return Vectors::default();
         }
-        let (ids, cut_texts) = self.tokens(texts);
+        let (ids, cut_texts) = self.tokenizer.batch(texts);
         let texts = || self.model.text_features(&ids.to_device(self.model.device()));
         Vectors { rows: no_grad(|| floats(&unit(&texts()))), cut_texts }
     }
@@ -168,18 +168,6 @@ impl Encoder {
         let size = self.model.config().image_size;
         let pixels = Tensor::from_slice(pixels).reshape([rows, 3, size, size]);
         self.model.image_features(&pixels.to_device(self.model.device()))
-    }
-
-    /// Token ids `[rows, longest]`, padded with 0, and how many texts were cut.
-    fn tokens(&self, texts: &[&str]) -> (Tensor, usize) {
-        let all: Vec<_> = texts.iter().map(|text| self.tokenizer.encode(text)).collect();
-        let longest = all.iter().map(|tokens| tokens.ids.len()).max().unwrap_or(0);
-        let mut ids = vec![0_i64; texts.len() * longest];
-        for (row, tokens) in ids.chunks_mut(longest.max(1)).zip(&all) {
-            row.iter_mut().zip(&tokens.ids).for_each(|(id, &token)| *id = i64::from(token));
-        }
-        let ids = Tensor::from_slice(&ids).reshape([texts.len() as i64, longest as i64]);
-        (ids, all.iter().filter(|tokens| tokens.cut).count())
     }
 }
 

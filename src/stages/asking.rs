@@ -19,7 +19,6 @@ use crate::endpoint::{
     Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, Model, ModelError, Outcome, PartReplies,
     Piece, Prompt, Question, Tally, Totals, Unfit, Usage, Wire, cost, hash, spent,
 };
-use crate::imaging::Format;
 use crate::record::Reason;
 use crate::store::{Manifest, Row, RunDir, read_rows};
 
@@ -147,11 +146,7 @@ impl Asking {
     pub fn question(&self, rendered: Rendered, images: Vec<Bytes>) -> Question {
         let Rendered { key, system, user } = rendered;
         let mut pieces = vec![Piece::Text(user)];
-        pieces.extend(images.into_iter().map(|bytes| {
-            // Stored images were recognised before; JPEG is what the exceptions would be.
-            let mime = Format::sniff(&bytes).unwrap_or(Format::Jpeg).media_type();
-            Piece::Image { mime, bytes }
-        }));
+        pieces.extend(images.into_iter().map(Piece::image));
         let ask = Ask {
             system,
             user: pieces,
@@ -174,42 +169,15 @@ impl Asking {
     ) -> Result<(), StageError> {
         let Some(model) = &self.model else { return Ok(()) };
         let fits = |text: &str| self.schema.read::<T>(text).is_ok();
-        let halt = |error: StageError| {
-            self.halt.cancel();
-            error
+        let ask = async |question| {
+            let outcome = replies.ask(model, question, fits).await;
+            ctx.progress.done(None);
+            Ok(outcome?)
         };
-        let mut asked = std::pin::pin!(
-            questions
-                .map_ok(|batch| stream::iter(batch).map(Ok::<_, StageError>))
-                .try_flatten()
-                .take_while(|_| std::future::ready(!self.halt.is_cancelled()))
-                .map(|question| async {
-                    let outcome = match question {
-                        Ok(question) => {
-                            replies.ask(model, question, fits).await.map_err(StageError::from)
-                        }
-                        Err(error) => Err(error),
-                    };
-                    ctx.progress.done(None);
-                    outcome.map_err(halt)
-                })
-                .buffer_unordered(model.concurrency())
-        );
-        let mut failure: Option<StageError> = None;
-        while let Some(outcome) = asked.next().await {
-            match outcome {
-                // Halted is what the others say once one has failed.
-                Err(error) if failure.as_ref().is_none_or(StageError::is_interrupted) => {
-                    failure = Some(error);
-                }
-                _ => {}
-            }
-        }
+        let asked = drive(&self.halt, model.concurrency(), questions, ask).await;
         replies.seal()?;
-        match failure {
-            Some(error) => Err(error),
-            None => ctx.go_on(),
-        }
+        asked?;
+        ctx.go_on()
     }
 
     /// The kept answer to a question, read; or why there is none.
@@ -233,6 +201,42 @@ impl Asking {
             Ended::Failed => Err((Reason::ReplyUnusable, reply.text)),
         })
     }
+}
+
+/// Asks all of what comes, so much at once. When one finds that no call makes sense any more, `halt` is
+/// cancelled: those in flight are finished and kept, and no further one begins.
+pub async fn drive<Q>(
+    halt: &CancellationToken,
+    at_once: usize,
+    questions: impl Stream<Item = Result<Vec<Q>, StageError>>,
+    ask: impl AsyncFn(Q) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    let ask = &ask;
+    let mut asked = std::pin::pin!(
+        questions
+            .map_ok(|batch| stream::iter(batch).map(Ok::<_, StageError>))
+            .try_flatten()
+            .take_while(|_| std::future::ready(!halt.is_cancelled()))
+            .map(|question| async move {
+                let outcome = match question {
+                    Ok(question) => ask(question).await,
+                    Err(error) => Err(error),
+                };
+                outcome.inspect_err(|_| halt.cancel())
+            })
+            .buffer_unordered(at_once)
+    );
+    let mut failure: Option<StageError> = None;
+    while let Some(outcome) = asked.next().await {
+        match outcome {
+            // Halted is what the others say once one has failed.
+            Err(error) if failure.as_ref().is_none_or(StageError::is_interrupted) => {
+                failure = Some(error);
+            }
+            _ => {}
+        }
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 /// What the rest of a step takes, about. `images` go along with each question; `data` is what the

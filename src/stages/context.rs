@@ -149,6 +149,22 @@ pub enum StageError {
         /// Why not.
         problem: String,
     },
+    /// A table that is read is not whole.
+    #[error("{stage} needs what {before} makes, and not all of that is there; run {before} first")]
+    NoInput {
+        /// Who reads it.
+        stage: &'static str,
+        /// The stage that makes it.
+        before: &'static str,
+    },
+    /// Something that only other builds can do.
+    #[error("{key} needs a build with `--features {feature}`")]
+    Feature {
+        /// What was asked for.
+        key: &'static str,
+        /// What would do it.
+        feature: &'static str,
+    },
     /// A file named in the configuration cannot be used.
     #[error("{key}: {}: {problem}", .path.display())]
     ConfigFile {

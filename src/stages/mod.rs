@@ -1,13 +1,16 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
-//! ([`context`]), what asks models ([`asking`]) and what counts words ([`wording`]) are all they share.
+//! ([`context`]), what asks models ([`asking`]), what counts words ([`wording`]) and what pages are made of
+//! ([`html`]) are all they share.
 
 pub mod asking;
 pub mod collect;
 pub mod context;
 pub mod describe;
+pub mod embed;
 pub mod export;
 pub mod fetch;
 pub mod group;
+pub mod html;
 pub mod instruct;
 pub mod pair;
 pub mod wording;

@@ -31,6 +31,8 @@ pub const OCCURRENCES: &str = "occurrences";
 pub const GROUPS: &str = "groups";
 /// Stage 4: what each image shows, in words.
 pub const DESCRIPTIONS: &str = "descriptions";
+/// Stage 4b: vectors of images and of their descriptions.
+pub const EMBEDDINGS: &str = "embeddings";
 /// Stage 5: two images that belong together.
 pub const PAIRS: &str = "pairs";
 /// Stage 6: what leads from the one to the other.

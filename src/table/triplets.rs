@@ -1,9 +1,9 @@
-//! `descriptions`, `pairs`, `instructions`, and the parts of a triplet that its tables share.
+//! `descriptions`, `embeddings`, `pairs`, `instructions`, and the parts of a triplet that its tables share.
 
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::columns::{list, optional, required, text, time};
-use crate::record::{Description, Instruction, Pair, Side, TripletText};
+use crate::record::{Description, Embedding, Instruction, Pair, Side, TripletText};
 use crate::store::Row;
 
 impl Row for Description {
@@ -25,6 +25,22 @@ impl Row for Description {
     fn weight(&self) -> usize {
         let labels: usize = self.labels.iter().map(|label| label.len() + 24).sum();
         self.caption.len() + labels + 300
+    }
+}
+
+impl Row for Embedding {
+    fn fields() -> Vec<FieldRef> {
+        vec![
+            text("group_id"),
+            required("position", DataType::UInt32),
+            text("image_id"),
+            list("image", DataType::Float32),
+            list("text", DataType::Float32),
+        ]
+    }
+
+    fn weight(&self) -> usize {
+        4 * (self.image.len() + self.text.len()) + 200
     }
 }
 

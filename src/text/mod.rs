@@ -10,4 +10,4 @@ pub use language::detect as detect_language;
 pub use mask::mask;
 pub use refusal::refusal;
 pub use wording::Wording;
-pub use words::{content_words, fold, is_stopword, pieces, words};
+pub use words::{content_words, fold, is_stopword, labels_beyond, pieces, words};

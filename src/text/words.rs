@@ -132,6 +132,12 @@ pub fn content_words(text: &str) -> Vec<String> {
     words(text).filter(|word| !is_stopword(word) && seen.insert(word.clone())).collect()
 }
 
+/// The labels that a caption does not say already, in their order.
+pub fn labels_beyond<'a>(caption: &str, labels: &'a [String]) -> Vec<&'a String> {
+    let said = content_words(caption);
+    labels.iter().filter(|label| !said.contains(label)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -16,7 +16,7 @@ const LEVELS: &[&[&str]] = &[
 ];
 
 /// What stages share, and what is no stage.
-const SHARED: [&str; 3] = ["asking", "context", "wording"];
+const SHARED: [&str; 4] = ["asking", "context", "html", "wording"];
 
 /// A path that some code names, as segments after `crate`.
 struct Import {

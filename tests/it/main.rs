@@ -25,6 +25,8 @@ mod rehydrate;
 mod schemas;
 #[cfg(feature = "torch")]
 mod search;
+#[cfg(feature = "torch")]
+mod similarity;
 mod source;
 mod splits;
 mod support;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use magiclens::record::{Description, GroupImage, Image, Instruction, Page, Pair, Reject};
+use magiclens::record::{
+    Description, Embedding, GroupImage, Image, Instruction, Page, Pair, Reject,
+};
 use magiclens::store::{Row, RunDir, read_rows};
 use magiclens::table::{PoolImage, Triplet};
 use magiclens_demo::{Options, Running, World};
@@ -100,7 +102,7 @@ pub async fn wait(mut child: Child) -> std::process::ExitStatus {
 }
 
 /// Tables that reject.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "pages",
     "image_uses",
     "fetch_list",
@@ -109,6 +111,7 @@ const TABLES: [&str; 11] = [
     "occurrences",
     "groups",
     "descriptions",
+    "embeddings",
     "pairs",
     "instructions",
     "triplets",
@@ -135,6 +138,8 @@ pub struct Tables {
     pub descriptions: Vec<Description>,
     /// `instructions`.
     pub instructions: Vec<Instruction>,
+    /// `embeddings`.
+    pub embeddings: Vec<Embedding>,
 }
 
 impl Tables {
@@ -156,6 +161,7 @@ impl Tables {
         let descriptions = rows(&run, "descriptions", "rows").await;
         let instructions = rows(&run, "instructions", "rows").await;
         let pairs = rows(&run, "pairs", "rows").await;
+        let embeddings = rows(&run, "embeddings", "rows").await;
         let test_pool = rows(&run, "test_pool", "rows").await;
         Self {
             pages,
@@ -167,6 +173,7 @@ impl Tables {
             test_pool,
             descriptions,
             instructions,
+            embeddings,
         }
     }
 
@@ -188,6 +195,7 @@ impl Tables {
                 tables.test_pool.iter().map(|row| format!("pool {row:?}")).collect(),
                 tables.descriptions.iter().map(|row| format!("{row:?}")).collect(),
                 tables.instructions.iter().map(|row| format!("{row:?}")).collect(),
+                tables.embeddings.iter().map(|row| format!("{row:?}")).collect(),
             ];
             for (table, rejects) in &tables.rejects {
                 lists.push(rejects.iter().map(|row| format!("{table} {row:?}")).collect());

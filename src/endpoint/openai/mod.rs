@@ -12,4 +12,4 @@ mod servers;
 
 pub use batch::{batch_line, read_batch_line};
 pub use reply::read;
-pub use request::{Dialect, body, path};
+pub use request::{DataUrl, Dialect, body, path};

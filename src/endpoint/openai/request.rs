@@ -102,10 +102,12 @@ struct ImageUrl<'a> {
     url: DataUrl<'a>,
 }
 
-/// Written straight into the body, so an image is never held in base64 of its own.
-struct DataUrl<'a> {
-    mime: &'static str,
-    bytes: &'a [u8],
+/// An image as a data URL, written straight into the body, so that it is never held in base64 of its own.
+pub struct DataUrl<'a> {
+    /// Its media type.
+    pub mime: &'static str,
+    /// The file.
+    pub bytes: &'a [u8],
 }
 
 impl Serialize for DataUrl<'_> {

@@ -3,6 +3,7 @@
 mod behaviour;
 mod golden;
 mod hf_clip;
+mod towers;
 mod units;
 
 use std::collections::BTreeMap;

@@ -2,13 +2,14 @@
 //!
 //! [`clean`] makes the text what the original makes of it, [`words`] splits it and merges the bytes
 //! of each word. The vocabulary is the published `bpe_simple_vocab_16e6`, which the crate
-//! `instant-clip-tokenizer` carries; it decides nothing else here. Padding is left to who builds a
-//! batch. See <https://arxiv.org/abs/2103.00020>, section 2.4, and
+//! `instant-clip-tokenizer` carries; it decides nothing else here. Padding, with 0, is
+//! [`Tokenizer::batch`]'s. See <https://arxiv.org/abs/2103.00020>, section 2.4, and
 //! <https://github.com/openai/CLIP/blob/main/clip/simple_tokenizer.py>.
 
 mod clean;
 mod words;
 
+use tch::Tensor;
 use words::Words;
 
 /// Id of the start token: first in every sequence.
@@ -61,6 +62,19 @@ impl Tokenizer {
         ids.truncate(CONTEXT - 1);
         ids.push(END);
         Tokens { ids, cut }
+    }
+
+    /// Encodes several texts as one tensor, `[texts, longest]`, padded with 0, and counts those that were
+    /// cut.
+    pub fn batch(&self, texts: &[&str]) -> (Tensor, usize) {
+        let all: Vec<_> = texts.iter().map(|text| self.encode(text)).collect();
+        let longest = all.iter().map(|tokens| tokens.ids.len()).max().unwrap_or(0);
+        let mut ids = vec![0_i64; texts.len() * longest];
+        for (row, tokens) in ids.chunks_mut(longest.max(1)).zip(&all) {
+            row.iter_mut().zip(&tokens.ids).for_each(|(id, &token)| *id = i64::from(token));
+        }
+        let ids = Tensor::from_slice(&ids).reshape([texts.len() as i64, longest as i64]);
+        (ids, all.iter().filter(|tokens| tokens.cut).count())
     }
 }
 

@@ -10,6 +10,7 @@ mod configs;
 mod error;
 mod fit;
 mod hub;
+mod identity;
 mod msgpack;
 mod naming;
 mod pickle;
@@ -26,6 +27,7 @@ use tch::Device;
 
 pub use error::{Mismatch, WeightsError, WrongShape};
 pub use hub::HubName;
+pub use identity::identity;
 pub use safetensors::{read_tensors, write_tensors};
 pub use save::save;
 

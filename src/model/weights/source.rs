@@ -65,28 +65,33 @@ fn list(folder: &Path) -> Result<Vec<String>, WeightsError> {
 }
 
 impl Files {
+    /// Every file that [`Self::read`] reads.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, WeightsError> {
+        if !self.is_index() {
+            return Ok(vec![self.weights.clone()]);
+        }
+        let shards = read_index(&self.weights)?;
+        let names: BTreeSet<_> = shards.weight_map.into_values().collect();
+        let shards = names.into_iter().map(|name| self.folder.join(name));
+        Ok(std::iter::once(self.weights.clone()).chain(shards).collect())
+    }
+
+    fn is_index(&self) -> bool {
+        self.weights.extension().is_some_and(|kind| kind == "json")
+    }
+
     /// Reads all tensors.
     pub fn read(&self) -> Result<Named, WeightsError> {
-        let is_json = self.weights.extension().is_some_and(|kind| kind == "json");
-        if is_json { read_shards(&self.weights) } else { read_file(&self.weights) }
+        if self.is_index() { read_shards(&self.weights) } else { read_file(&self.weights) }
     }
 }
 
 /// Reads what an index lists: each tensor from the shard that should have it, and no other tensors.
 fn read_shards(index: &Path) -> Result<Named, WeightsError> {
-    let text = std::fs::read(index).map_err(|source| read_error(index, source))?;
-    let parsed: Index = serde_json::from_slice(&text)
-        .map_err(|error| format_error(index, format!("not an index of shards: {error}")))?;
+    let parsed = read_index(index)?;
     let folder = index.parent().unwrap_or(Path::new(""));
     let mut all = Named::new();
     for shard in parsed.weight_map.values().collect::<BTreeSet<_>>() {
-        // A name out of a file must not lead out of the folder.
-        if Path::new(shard).file_name().is_none_or(|name| name != shard.as_str()) {
-            return Err(format_error(
-                index,
-                format!("names a shard {shard:?}, not a plain file name"),
-            ));
-        }
         for (name, tensor) in read_file(&folder.join(shard))? {
             if parsed.weight_map.get(&name) != Some(shard) {
                 let problem = format!("does not place {name:?} into {shard}, which has it");
@@ -104,6 +109,21 @@ fn read_shards(index: &Path) -> Result<Named, WeightsError> {
             Err(format_error(index, format!("places {name:?} into {shard}, which has it not")))
         }
         None => Ok(all),
+    }
+}
+
+fn read_index(index: &Path) -> Result<Index, WeightsError> {
+    let text = std::fs::read(index).map_err(|source| read_error(index, source))?;
+    let parsed: Index = serde_json::from_slice(&text)
+        .map_err(|error| format_error(index, format!("not an index of shards: {error}")))?;
+    // A name out of a file must not lead out of the folder.
+    let is_plain =
+        |shard: &&String| Path::new(shard).file_name().is_some_and(|n| n == shard.as_str());
+    match parsed.weight_map.values().find(|shard| !is_plain(shard)) {
+        Some(shard) => {
+            Err(format_error(index, format!("names a shard {shard:?}, not a plain file name")))
+        }
+        None => Ok(parsed),
     }
 }
 

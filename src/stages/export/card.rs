@@ -4,17 +4,17 @@
 use std::fmt::Write;
 
 use super::Shards;
-use crate::config::ExportImages;
+use crate::config::{ExportImages, Similarity};
 use crate::stages::context::{Context, StageError};
 use crate::stages::wording::wording;
 use crate::store::{Counts, Manifest};
 use crate::table::{
-    DESCRIPTIONS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
+    DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
     OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
 };
 
 /// The tables whose counts are the funnel, in order.
-const FUNNEL: [&str; 11] = [
+const FUNNEL: [&str; 12] = [
     PAGES,
     IMAGE_USES,
     FETCH_LIST,
@@ -23,6 +23,7 @@ const FUNNEL: [&str; 11] = [
     OCCURRENCES,
     GROUPS,
     DESCRIPTIONS,
+    EMBEDDINGS,
     PAIRS,
     INSTRUCTIONS,
     TRIPLETS,
@@ -32,7 +33,10 @@ const FUNNEL: [&str; 11] = [
 pub async fn write(ctx: &Context, triplets: &Shards, pool: &[Manifest]) -> Result<(), StageError> {
     let mut funnel = Vec::new();
     for table in FUNNEL {
-        funnel.push((table, ctx.run.counts(table).await?));
+        // Only a run that compares by vectors has this one.
+        if table != EMBEDDINGS || ctx.config.pair.similarity != Similarity::Lexical {
+            funnel.push((table, ctx.run.counts(table).await?));
+        }
     }
     let splits: Vec<_> = triplets.iter().map(|(split, parts)| (split.as_str(), &**parts)).collect();
     let wording = wording(&ctx.run).await?;

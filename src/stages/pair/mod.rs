@@ -1,133 +1,132 @@
 //! Stage 5, `pair`: which two images of a group belong together.
 //!
-//! Groups and descriptions lie in the same order, so both are read once, side by side. A first pass
-//! over the descriptions counts how common each word is; [`select`] decides.
+//! Groups, descriptions and embeddings lie in the same order, so they are read once, side by side
+//! ([`group`]). [`likeness`] says how alike two images are, by vectors where there are any, else by hashes,
+//! colours and words, which a first pass over the descriptions counts; [`select`] decides. [`tune`] shows
+//! what there is to decide over.
 
+mod group;
+mod likeness;
 mod select;
+pub mod tune;
 
-use crate::record::{Description, GroupImage, Pair, Reject, content_id};
-use crate::similarity::{self, DocumentFrequencies};
+use crate::config::{Config, Similarity as By};
+use crate::record::{GroupImage, Pair, Reject, content_id};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, StoreError, Table, read_rows};
+use crate::store::{Fingerprint, Manifest, PlainPart, Table};
 use crate::table::PAIRS;
-use crate::text;
+use group::{Groups, Member};
+use likeness::Likeness;
 use select::{Candidate, Similarity, select};
 
 /// The stage's name on the command line.
 pub const STAGE: &str = "pair";
 
-/// Maps every part of `groups` and `descriptions`.
-pub async fn run(
-    ctx: &Context,
-    groups: &[Manifest],
-    descriptions: &[Manifest],
-) -> Result<Vec<Manifest>, StageError> {
-    let fingerprint = Fingerprint::new()
-        .with("similarity", "lexical")
-        .with_section("pair", &ctx.config.pair, &[])
-        .with_inputs(&[groups, descriptions].concat());
+/// The committed tables that pairs are made from, in one order of parts.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// `groups`.
+    pub groups: Vec<Manifest>,
+    /// `descriptions`.
+    pub descriptions: Vec<Manifest>,
+    /// `embeddings`; not looked at where `pair.similarity` is lexical.
+    pub embeddings: Vec<Manifest>,
+}
+
+/// Maps every part of `groups` and the tables made from it.
+pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
+    let inputs = &inputs.of(&ctx.config)?;
+    let fingerprint = fingerprint(&ctx.config, inputs);
     let table: Table<Pair> = open_table(&ctx.run, PAIRS, STAGE, &fingerprint).await?;
     let committed = table.manifests().await?;
-    if committed.len() == groups.len() {
+    if committed.len() == inputs.groups.len() {
         return Ok(committed);
     }
     ctx.go_on()?;
-    let words = document_frequencies(ctx, descriptions).await?;
-    ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
-    let parts = groups.iter().zip(descriptions);
-    let parts: Vec<_> = parts.map(|(g, d)| part(ctx, &table, g, d, &words)).collect();
+    let likeness = Likeness::new(&ctx.config, ctx.run.store(), inputs).await?;
+    ctx.progress.add_total(inputs.groups.iter().map(|part| part.rows("rows")).sum());
+    let parts = 0..inputs.groups.len();
+    let parts: Vec<_> = parts.map(|at| part(ctx, &table, inputs, at, &likeness)).collect();
     ctx.all(parts, ctx.threads()).await
 }
 
-async fn document_frequencies(
-    ctx: &Context,
-    descriptions: &[Manifest],
-) -> Result<DocumentFrequencies, StoreError> {
-    let mut frequencies = DocumentFrequencies::new();
-    for part in descriptions {
-        let Some(file) = part.files.get("rows") else { continue };
-        let mut rows = read_rows::<Description>(ctx.run.store(), &file.path, 1024).await?;
-        while let Some(batch) = rows.next().await? {
-            batch.iter().for_each(|description| frequencies.add(&words_of(description)));
-        }
-    }
-    Ok(frequencies)
+/// Bounds as they are in force: one that is not set and one set to the same are the same.
+fn fingerprint(config: &Config, inputs: &Inputs) -> Fingerprint {
+    let bounds = config.pair.bounds(config.embed.images).named();
+    let names = ["min_visual", "max_visual", "min_text", "max_text", "similarity"];
+    let fingerprint = Fingerprint::new()
+        .with("similarity", config.pair.similarity.as_str())
+        .with_section("pair", &config.pair, &names)
+        .with_inputs(&[&*inputs.groups, &inputs.descriptions, &inputs.embeddings].concat());
+    bounds.into_iter().fold(fingerprint, |all, (key, bound)| all.with(key, bound))
 }
 
-fn words_of(description: &Description) -> Vec<String> {
-    let mut words = text::content_words(&description.caption);
-    let labels: Vec<_> = description.labels.iter().filter(|l| !words.contains(l)).collect();
-    words.extend(labels.into_iter().cloned());
-    words
+impl Inputs {
+    /// Those that the configured similarity reads, each part of them there.
+    fn of(&self, config: &Config) -> Result<Self, StageError> {
+        if config.pair.similarity == By::Lexical {
+            return Ok(Self { embeddings: Vec::new(), ..self.clone() });
+        }
+        match self.embeddings.len() == self.groups.len() {
+            true => Ok(self.clone()),
+            false => Err(StageError::NoInput { stage: STAGE, before: "embed" }),
+        }
+    }
 }
 
 async fn part(
     ctx: &Context,
     table: &Table<Pair>,
-    groups: &Manifest,
-    descriptions: &Manifest,
-    words: &DocumentFrequencies,
+    inputs: &Inputs,
+    at: usize,
+    likeness: &Likeness,
 ) -> Result<Manifest, StageError> {
-    if let Some(manifest) = table.manifest(groups.part).await? {
-        ctx.progress.add_done(groups.rows("rows"));
+    let number = inputs.groups[at].part;
+    if let Some(manifest) = table.manifest(number).await? {
+        ctx.progress.add_done(inputs.groups[at].rows("rows"));
         return Ok(manifest);
     }
     ctx.go_on()?;
-    let mut writer: PlainPart<Pair> = table.part(groups.part)?;
-    let (Some(group_file), Some(file)) = (groups.files.get("rows"), descriptions.files.get("rows"))
-    else {
+    let mut writer: PlainPart<Pair> = table.part(number)?;
+    let Some(mut groups) = Groups::open(table.store(), inputs, at).await? else {
         return Ok(writer.commit(0).await?);
     };
-    let store = table.store();
-    let mut images = Ordered::new(read_rows::<GroupImage>(store, &group_file.path, 512).await?);
-    let mut described = Ordered::new(read_rows::<Description>(store, &file.path, 512).await?);
     let mut input = 0;
-    while let Some(group) = images.next_run(|image| image.group_id.clone()).await? {
-        let id = &group[0].group_id;
-        let said = described.take_run(|description| description.group_id == *id).await?;
-        let judged = judge(ctx, &group, &said, words);
+    while let Some(group) = groups.next().await? {
+        let members = likeness.members(&group);
+        let judged = judge(&ctx.config, &members, likeness);
         input += judged.len() as u64;
-        for outcome in judged {
+        for outcome in judged.into_iter().map(|candidate| outcome(&members, candidate)) {
             match outcome {
                 Ok(pair) => writer.push(pair).await?,
                 Err(reject) => writer.reject(reject).await?,
             }
         }
-        ctx.progress.add_done(group.len() as u64);
+        ctx.progress.add_done(group.images.len() as u64);
     }
     Ok(writer.commit(input).await?)
 }
 
-/// Every candidate of a group, as a pair or a reject.
-fn judge(
-    ctx: &Context,
-    group: &[GroupImage],
-    said: &[Description],
-    words: &DocumentFrequencies,
-) -> Vec<Result<Pair, Reject>> {
-    let of = |description: &Description| {
-        let image = group.iter().find(|image| image.position == description.position)?;
-        Some((image, words.vector(&words_of(description))))
-    };
-    let images: Vec<_> = said.iter().filter_map(of).collect();
-    let similarity = |a: usize, b: usize| Similarity {
-        visual: similarity::visual(&images[a].0.look, &images[b].0.look),
-        text: similarity::cosine(&images[a].1, &images[b].1),
-    };
-    let candidates = select(images.len(), similarity, &ctx.config.pair);
-    let outcome = |Candidate { query, target, similarity, objection }: Candidate| {
-        let (query, target) = (images[query].0, images[target].0);
-        match objection {
-            None => Ok(pair(query, target, similarity)),
-            Some(reason) => {
-                let Similarity { visual, text } = similarity;
-                let detail = format!("{} visual {visual:.3} text {text:.3}", target.image_url);
-                let reject = Reject::new(query.image_url.as_str(), reason, detail);
-                Err(Reject { page_url: query.page_url.clone(), ..reject })
-            }
+/// Every candidate of a group.
+fn judge(config: &Config, members: &[Member<'_>], likeness: &Likeness) -> Vec<Candidate> {
+    let similarity = |a: usize, b: usize| likeness.of(&members[a], &members[b]);
+    let bounds = config.pair.bounds(config.embed.images);
+    select(members.len(), similarity, &config.pair, &bounds)
+}
+
+/// A candidate as a pair or a reject.
+fn outcome(members: &[Member<'_>], candidate: Candidate) -> Result<Pair, Reject> {
+    let Candidate { query, target, similarity, objection } = candidate;
+    let (query, target) = (members[query].image, members[target].image);
+    match objection {
+        None => Ok(pair(query, target, similarity)),
+        Some(reason) => {
+            let Similarity { visual, text } = similarity;
+            let detail = format!("{} visual {visual:.3} text {text:.3}", target.image_url);
+            let reject = Reject::new(query.image_url.as_str(), reason, detail);
+            Err(Reject { page_url: query.page_url.clone(), ..reject })
         }
-    };
-    candidates.into_iter().map(outcome).collect()
+    }
 }
 
 fn pair(query: &GroupImage, target: &GroupImage, similarity: Similarity) -> Pair {
@@ -141,5 +140,37 @@ fn pair(query: &GroupImage, target: &GroupImage, similarity: Similarity) -> Pair
         target_image_id: target_id.clone(),
         visual_similarity: similarity.visual,
         text_similarity: similarity.text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Bound;
+
+    fn of(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        let none = Inputs { groups: vec![], descriptions: vec![], embeddings: vec![] };
+        fingerprint(&config, &none).hash()
+    }
+
+    #[test]
+    fn a_lexical_run_has_the_fingerprint_it_always_had() {
+        let before = Fingerprint::new()
+            .with("similarity", "lexical")
+            .with("pair.min_visual", 0.4)
+            .with("pair.max_visual", 0.98)
+            .with("pair.min_text", 0.1)
+            .with("pair.max_text", 0.98)
+            .with("pair.max_pairs", 3)
+            .with("pair.direction", "forward")
+            .with("pair.window", 8)
+            .with_inputs(&[]);
+        assert_eq!(of(|_| {}), before.hash());
+        assert_eq!(of(|config| config.pair.min_visual = Bound::At(0.4)), before.hash());
+        assert_eq!(of(|config| config.embed.weights = "clip".into()), before.hash());
+        assert_ne!(of(|config| config.pair.min_visual = Bound::At(0.5)), before.hash());
+        assert_ne!(of(|config| config.pair.similarity = By::Clip), before.hash());
     }
 }

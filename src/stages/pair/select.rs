@@ -1,13 +1,13 @@
 //! Which candidates of one group are kept: those between the bounds, the most similar first, no
 //! target twice.
 
-use crate::config::{Direction, Pair};
+use crate::config::{Bounds, Direction, Pair};
 use crate::record::Reason;
 
 /// What 32-bit similarities and 64-bit bounds of the same decimal may differ by.
 const ROUNDING: f64 = 1e-6;
 
-/// How alike two images are, each from 0 to 1.
+/// How alike two images are: each from 0 to 1, or a cosine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Similarity {
     /// By looks.
@@ -34,8 +34,9 @@ pub fn select(
     images: usize,
     similarity: impl Fn(usize, usize) -> Similarity,
     config: &Pair,
+    bounds: &Bounds,
 ) -> Vec<Candidate> {
-    let mut candidates = candidates(images, similarity, config);
+    let mut candidates = candidates(images, similarity, config, bounds);
     candidates.sort_by(|a, b| {
         let key = |c: &Candidate| c.similarity.visual + c.similarity.text;
         key(b).total_cmp(&key(a)).then((a.query, a.target).cmp(&(b.query, b.target)))
@@ -59,12 +60,13 @@ fn candidates(
     images: usize,
     similarity: impl Fn(usize, usize) -> Similarity,
     config: &Pair,
+    bounds: &Bounds,
 ) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for first in 0..images {
         for second in first + 1..images.min(first + 1 + config.window) {
             let similarity = similarity(first, second);
-            let objection = out_of_bounds(similarity, config);
+            let objection = out_of_bounds(similarity, bounds);
             let forward = Candidate { query: first, target: second, similarity, objection };
             if config.direction == Direction::Both {
                 candidates.push(Candidate { query: second, target: first, ..forward.clone() });
@@ -75,13 +77,13 @@ fn candidates(
     candidates
 }
 
-fn out_of_bounds(Similarity { visual, text }: Similarity, config: &Pair) -> Option<Reason> {
+fn out_of_bounds(Similarity { visual, text }: Similarity, bounds: &Bounds) -> Option<Reason> {
     let reaches = |value: f32, bound: f64| f64::from(value) + ROUNDING >= bound;
     let exceeds = |value: f32, bound: f64| f64::from(value) - ROUNDING > bound;
-    if exceeds(visual, config.max_visual) || exceeds(text, config.max_text) {
+    if exceeds(visual, bounds.max_visual) || exceeds(text, bounds.max_text) {
         return Some(Reason::TooSimilar);
     }
-    let related = reaches(visual, config.min_visual) || reaches(text, config.min_text);
+    let related = reaches(visual, bounds.min_visual) || reaches(text, bounds.min_text);
     (!related).then_some(Reason::Unrelated)
 }
 
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn bounds_are_inclusive_and_either_kind_of_likeness_relates() {
         let config = Pair::default();
-        let count = |visual, text| kept(&select(2, same(visual, text), &config)).len();
+        let count =
+            |visual, text| kept(&select(2, same(visual, text), &config, &Bounds::LEXICAL)).len();
         assert_eq!([count(0.4, 0.0), count(0.0, 0.1), count(0.39, 0.09)], [1, 1, 0]);
         assert_eq!([count(0.98, 0.5), count(0.99, 0.5), count(0.5, 0.99)], [1, 0, 0]);
     }
@@ -113,14 +116,17 @@ mod tests {
     #[test]
     fn three_pairs_of_a_group_have_three_targets() {
         let config = Pair::default();
-        assert_eq!(kept(&select(6, same(0.5, 0.5), &config)), [(0, 1), (0, 2), (0, 3)]);
-        assert_eq!(kept(&select(3, same(0.5, 0.5), &config)), [(0, 1), (0, 2)]);
+        assert_eq!(
+            kept(&select(6, same(0.5, 0.5), &config, &Bounds::LEXICAL)),
+            [(0, 1), (0, 2), (0, 3)]
+        );
+        assert_eq!(kept(&select(3, same(0.5, 0.5), &config, &Bounds::LEXICAL)), [(0, 1), (0, 2)]);
     }
 
     #[test]
     fn both_directions_of_a_pair_count_twice() {
         let config = Pair { direction: Direction::Both, max_pairs: 4, ..Pair::default() };
-        assert_eq!(kept(&select(2, same(0.5, 0.5), &config)), [(0, 1), (1, 0)]);
+        assert_eq!(kept(&select(2, same(0.5, 0.5), &config, &Bounds::LEXICAL)), [(0, 1), (1, 0)]);
     }
 
     proptest! {
@@ -134,7 +140,7 @@ mod tests {
                 let at = |i: usize| values[(a * 31 + b * 17 + i) % values.len()];
                 Similarity { visual: at(0), text: at(7) }
             };
-            let candidates = select(images, similarity, &config);
+            let candidates = select(images, similarity, &config, &Bounds::LEXICAL);
             let expected: usize = (0..images).map(|i| (images - i - 1).min(window)).sum();
             prop_assert_eq!(candidates.len(), expected);
             let kept = kept(&candidates);

@@ -4,7 +4,7 @@ mod hugging_face;
 mod infer;
 mod open_clip;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,11 +16,19 @@ use super::naming::Layout;
 use super::source::read_error;
 use crate::model::config::{CLIP_MEAN, CLIP_STD, ClipConfig, ConfigError, HeadConfig, ModelConfig};
 
+/// Names of configs; the first is OpenCLIP's own.
+const NAMES: [&str; 2] = ["open_clip_config.json", "config.json"];
+
+/// Every file in the folder of the weights that may be their config.
+pub(super) fn all_beside(folder: &Path) -> Vec<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+}
+
 /// The config in the folder of the weights, if there is one.
 pub(super) fn beside(folder: &Path, layout: Layout) -> Result<Option<ModelConfig>, WeightsError> {
     let names: &[&str] = match layout {
-        Layout::OpenClip => &["open_clip_config.json", "config.json"],
-        Layout::HuggingFace | Layout::Flax => &["config.json"],
+        Layout::OpenClip => &NAMES,
+        Layout::HuggingFace | Layout::Flax => &NAMES[1..],
     };
     let there = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     there.map(|path| read(&path)).transpose()

@@ -1,0 +1,33 @@
+//! `mine tune-pairs`: what a run's candidates look like, for a person to pick bounds by. Changes no table.
+
+use std::path::PathBuf;
+
+use super::RunError;
+use super::status::existing;
+use crate::config::Layers;
+use crate::stages::pair::{Inputs, tune};
+use crate::store::StoreError;
+use crate::table::{DESCRIPTIONS, EMBEDDINGS, GROUPS, IMAGES};
+
+/// Prints both histograms and writes a page of examples. `layers` may try other bounds, a wider window or
+/// another similarity that the run has vectors for.
+#[expect(clippy::print_stdout, reason = "the histograms are this command's output")]
+pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Result<(), RunError> {
+    let dir = existing(out)?;
+    let kept = dir.kept().await?.unwrap_or_default();
+    let config = Layers { run_dir: Some(kept.config), ..layers.clone() }.load()?;
+    let inputs = Inputs {
+        groups: dir.manifests(GROUPS).await?,
+        descriptions: dir.manifests(DESCRIPTIONS).await?,
+        embeddings: dir.manifests(EMBEDDINGS).await?,
+    };
+    let survey = tune::survey(&config, dir.store(), &inputs).await?;
+    println!("{}", survey.table());
+    println!("Apply bounds with\n  {}", survey.command(out));
+    let page = survey.page(out, dir.store(), &dir.manifests(IMAGES).await?).await?;
+    let path = html.unwrap_or_else(|| dir.store().local().join("tune-pairs.html"));
+    let failed = |error| StoreError::corrupt(path.display().to_string(), error);
+    std::fs::write(&path, page).map_err(failed)?;
+    println!("Examples: {}", path.display());
+    Ok(())
+}

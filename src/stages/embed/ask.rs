@@ -1,0 +1,341 @@
+//! Vectors from an embeddings endpoint: first everything that has no kept reply is asked, in batches, then
+//! rows are made of the replies alone.
+//!
+//! Every input has a reply of its own, whatever batch it went in. A batch that the endpoint turns down is
+//! asked again in halves, so that one odd input costs nobody else its vector.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures::stream;
+use tokio_util::sync::CancellationToken;
+
+use super::occurrences::{Occurrence, Occurrences, Source};
+use super::{Outcome, STAGE};
+use crate::config::{Config, Embed};
+use crate::endpoint::{
+    Ask, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Outcome as Kept, PartReplies, Piece,
+    Question, Tally, Totals, Usage, Verdict, Wire, cost, hash, read_vector, spent, split_vectors,
+};
+use crate::record::{Description, Reason};
+use crate::stages::asking::drive;
+use crate::stages::context::{Context, StageError};
+use crate::store::{Gatherer, Manifest, RunDir, StoreError, read_rows};
+
+/// Descriptions that a forecast looks at.
+const SAMPLE: usize = 200;
+
+/// An endpoint with what is known of its vectors.
+pub struct Asker {
+    embed: Embed,
+    tally: Tally,
+    has_answered: bool,
+    halt: CancellationToken,
+    model: Option<Model>,
+    widths: [OnceLock<usize>; 2],
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Image,
+    Text,
+}
+
+/// The inputs of one request.
+struct Call {
+    kind: Kind,
+    inputs: Vec<(String, Piece)>,
+}
+
+/// The replies of one part.
+pub struct PartVectors {
+    keys: Keys,
+    replies: PartReplies,
+}
+
+/// What of the configuration decides over a vector, for the names that replies are kept under.
+#[derive(Clone)]
+struct Keys {
+    model: String,
+    images: &'static str,
+    has_images: bool,
+}
+
+impl Asker {
+    /// Puts everything together but the connection.
+    pub fn new(ctx: &Context) -> Result<Self, StageError> {
+        let local = ctx.run.store().local();
+        Ok(Self {
+            embed: ctx.config.embed.clone(),
+            tally: Tally::new(&ctx.config.budget, spent(local, "")?),
+            has_answered: spent(local, STAGE)?.calls > 0,
+            halt: ctx.stop.child_token(),
+            model: None,
+            widths: [OnceLock::new(), OnceLock::new()],
+        })
+    }
+
+    /// Reads the key and opens the pool of connections; sends nothing.
+    pub fn connect(&mut self) -> Result<(), StageError> {
+        let (wire, endpoint) =
+            (Wire::Embeddings(self.embed.images), self.embed.endpoint.connection());
+        let halt = self.halt.clone();
+        let model = Model::new(STAGE, wire, &endpoint, &self.tally, self.has_answered, halt)?;
+        self.model = Some(model);
+        Ok(())
+    }
+
+    /// Asks what is not known yet of a part.
+    pub async fn part(&self, ctx: &Context, source: &Source) -> Result<PartVectors, StageError> {
+        let model = self.model.as_ref().expect("the endpoint is connected before any part");
+        let replies = PartReplies::open(ctx.run.store().local(), STAGE, source.part)?;
+        let keys = Keys::of(&self.embed);
+        let open = Open {
+            ctx,
+            keys: &keys,
+            embed: &self.embed,
+            replies: &replies,
+            gatherer: Gatherer::new(ctx.run.store(), &source.images),
+            rows: source.occurrences(ctx).await?,
+            seen: HashSet::new(),
+        };
+        let calls = stream::try_unfold(open, |mut open| async {
+            let calls = open.next().await?;
+            Ok::<_, StageError>(calls.map(|calls| (calls, open)))
+        });
+        let ask = async |call| self.ask(model, &replies, call).await;
+        let asked = drive(&self.halt, model.concurrency(), calls, ask).await;
+        replies.seal()?;
+        asked?;
+        ctx.go_on()?;
+        Ok(PartVectors { keys, replies })
+    }
+
+    /// Asks until each input has its vector, or a reason why not.
+    async fn ask(
+        &self,
+        model: &Model,
+        replies: &PartReplies,
+        call: Call,
+    ) -> Result<(), StageError> {
+        let mut open = vec![call];
+        while let Some(call) = open.pop() {
+            let keys: Vec<String> = call.inputs.iter().map(|(key, _)| key.clone()).collect();
+            let width = &self.widths[call.kind as usize];
+            let split = |text: &str| {
+                let lines = split_vectors(text, keys.len(), width.get().copied())?;
+                // The first answer that fits says how long the others are to be.
+                if let Some(vector) = lines.first().and_then(|line| read_vector(line)) {
+                    width.get_or_init(|| vector.len());
+                }
+                Ok::<_, Misfit>(lines)
+            };
+            let Some(verdict) = replies.ask_each(model, call.question(), &keys, split).await?
+            else {
+                continue;
+            };
+            if keys.len() > 1 && is_of_one(&verdict) {
+                open.extend(call.halves());
+                continue;
+            }
+            for key in &keys {
+                note(replies, key, &verdict)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether one input alone may be to blame.
+fn is_of_one(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Reply { .. } => true,
+        Verdict::Failed { reason, .. } => {
+            matches!(reason, Reason::HttpClientError | Reason::ReplyUnusable)
+        }
+    }
+}
+
+/// A refusal is final and kept; everything else may be asked another time.
+fn note(replies: &PartReplies, key: &str, verdict: &Verdict) -> Result<(), StoreError> {
+    match verdict {
+        Verdict::Reply { text, .. } => {
+            let (key, text, totals) = (key.to_owned(), text.clone(), Totals::default());
+            replies.keep(&crate::endpoint::Reply { key, ended: Ended::Refused, text, totals })
+        }
+        Verdict::Failed { reason, detail } => {
+            replies.fail(key, *reason, detail);
+            Ok(())
+        }
+    }
+}
+
+impl Call {
+    fn question(&self) -> Question {
+        let keys: Vec<&str> = self.inputs.iter().map(|(key, _)| key.as_str()).collect();
+        let ask = Ask {
+            system: String::new(),
+            user: self.inputs.iter().map(|(_, piece)| piece.clone()).collect(),
+            schema_name: "none",
+            schema: Arc::default(),
+            max_tokens: 0,
+            temperature: 0.0,
+            seed: None,
+        };
+        Question { key: hash(&keys), ask }
+    }
+
+    /// The second half first: the last one in is the next one out.
+    fn halves(mut self) -> [Self; 2] {
+        let second = self.inputs.split_off(self.inputs.len() / 2);
+        [Self { kind: self.kind, inputs: second }, self]
+    }
+}
+
+impl Keys {
+    fn of(embed: &Embed) -> Self {
+        let (images, model) = (embed.images.as_str(), embed.endpoint.model.clone());
+        Self { model, images, has_images: images != "none" }
+    }
+
+    fn image(&self, occurrence: &Occurrence) -> String {
+        let id = occurrence.image_id.as_str();
+        hash(&["embeddings", &self.model, "image", self.images, id])
+    }
+
+    fn text(&self, occurrence: &Occurrence) -> String {
+        hash(&["embeddings", &self.model, "text", &occurrence.text])
+    }
+}
+
+/// What of a part has no reply yet.
+struct Open<'a> {
+    ctx: &'a Context,
+    keys: &'a Keys,
+    embed: &'a Embed,
+    replies: &'a PartReplies,
+    gatherer: Gatherer,
+    rows: Occurrences,
+    seen: HashSet<String>,
+}
+
+impl Open<'_> {
+    /// The next requests; none at the end.
+    async fn next(&mut self) -> Result<Option<Vec<Call>>, StageError> {
+        while let Some(rows) = self.rows.next(self.embed.batch).await? {
+            let mut calls = Vec::new();
+            let texts: Vec<_> = rows.iter().map(|row| (self.keys.text(row), row)).collect();
+            let texts = self.unknown(texts);
+            let texts = texts.map(|(key, row)| (key, Piece::Text(row.text.clone())));
+            calls.extend(cut(Kind::Text, texts.collect(), self.embed.batch));
+            let images = self.images(&rows).await?;
+            let at_once = self.embed.images.at_once(self.embed.batch);
+            calls.extend(cut(Kind::Image, images, at_once));
+            self.ctx.progress.add_done(rows.len() as u64);
+            if !calls.is_empty() {
+                return Ok(Some(calls));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn images(&mut self, rows: &[Occurrence]) -> Result<Vec<(String, Piece)>, StageError> {
+        if !self.keys.has_images {
+            return Ok(Vec::new());
+        }
+        let images: Vec<_> = rows.iter().map(|row| (self.keys.image(row), row)).collect();
+        let images: Vec<_> = self.unknown(images).collect();
+        let files = self.gatherer.gather(images.iter().map(|(_, row)| row.place)).await?;
+        let mut files: HashMap<_, Bytes> =
+            files.into_iter().map(|(place, bytes)| (place, bytes.into())).collect();
+        let piece = |(key, row): (String, &Occurrence)| match files.remove(&row.place) {
+            Some(bytes) => Ok((key, Piece::image(bytes))),
+            None => {
+                Err(StoreError::corrupt("images", format!("no image at {:?}", row.place)).into())
+            }
+        };
+        images.into_iter().map(piece).collect()
+    }
+
+    /// Those that were neither answered nor queued.
+    fn unknown<'r>(
+        &mut self,
+        mut all: Vec<(String, &'r Occurrence)>,
+    ) -> impl Iterator<Item = (String, &'r Occurrence)> + use<'r> {
+        let Self { replies, seen, .. } = self;
+        all.retain(|(key, _)| !replies.is_known(key) && seen.insert(key.clone()));
+        all.into_iter()
+    }
+}
+
+/// Requests of at most so many inputs.
+fn cut(kind: Kind, mut inputs: Vec<(String, Piece)>, most: usize) -> Vec<Call> {
+    let mut calls = Vec::new();
+    while !inputs.is_empty() {
+        let rest = inputs.split_off(most.min(inputs.len()));
+        calls.push(Call { kind, inputs });
+        inputs = rest;
+    }
+    calls
+}
+
+impl PartVectors {
+    /// The vectors of a batch, from the replies.
+    pub fn of(&self, batch: &[Occurrence]) -> Result<Vec<(Outcome, Outcome)>, StageError> {
+        let both = |occurrence| {
+            let image = match self.keys.has_images {
+                true => self.vector(&self.keys.image(occurrence))?,
+                false => Ok(Vec::new()),
+            };
+            Ok((image, self.vector(&self.keys.text(occurrence))?))
+        };
+        batch.iter().map(both).collect()
+    }
+
+    fn vector(&self, key: &str) -> Result<Outcome, StageError> {
+        let reply = match self.replies.outcome(key)? {
+            Kept::Reply(reply) => reply,
+            Kept::Failed(reason, detail) => return Ok(Err((reason, detail))),
+            Kept::Open => return Err(StageError::Interrupted),
+        };
+        if reply.ended != Ended::Said {
+            return Ok(Err((Reason::Refused, reply.text)));
+        }
+        let vector = read_vector(&reply.text);
+        let problem = || StoreError::corrupt("replies/embed", format!("{key} is no vector"));
+        Ok(Ok(vector.ok_or_else(problem)?))
+    }
+}
+
+/// What calls and tokens the rest of the stage takes, about.
+pub async fn forecast(
+    config: &Config,
+    run: &RunDir,
+    descriptions: &[Manifest],
+) -> Result<Forecast, StageError> {
+    let (mut sampled, mut bytes) = (0_u64, 0_u64);
+    for file in descriptions.iter().filter_map(|part| part.files.get("rows")) {
+        let mut rows = read_rows::<Description>(run.store(), &file.path, SAMPLE).await?;
+        for row in rows.next().await?.unwrap_or_default() {
+            sampled += 1;
+            bytes += (row.caption.len() + row.labels.iter().map(String::len).sum::<usize>()) as u64;
+        }
+        if sampled >= SAMPLE as u64 {
+            break;
+        }
+    }
+    let embed = &config.embed;
+    let rows: u64 = descriptions.iter().map(|part| part.rows("rows")).sum();
+    let requests = |at_once: usize| rows.div_ceil(at_once.max(1) as u64);
+    let (mut calls, mut tokens) = (requests(embed.batch), bytes / sampled.max(1) / 4 + 1);
+    if embed.has_images(&config.pair) {
+        calls += requests(embed.images.at_once(embed.batch));
+        tokens += IMAGE_TOKENS;
+    }
+    let calls = calls.saturating_sub(spent(run.store().local(), STAGE)?.calls);
+    let usage = Usage { input: tokens * rows, output: 0 };
+    let price = Tally::new(&config.budget, Totals::default()).price(&embed.endpoint.model);
+    Ok(Forecast { calls, input: usage.input, output: 0, cost: cost(price, usage) })
+}
