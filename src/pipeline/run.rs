@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::status::{STEPS, spending, steps};
+use super::status::{STEPS, parts_wanted, spending, steps};
 use super::{RunError, seeds};
 use crate::config::{Config, Layers};
 use crate::endpoint::Forecast;
@@ -112,8 +112,35 @@ impl RunStage {
         }
     }
 
+    /// The tables of other stages that it reads.
+    fn reads(self) -> &'static [&'static str] {
+        match self {
+            Self::Collect => &[],
+            Self::Fetch => &[PAGES],
+            Self::Group => &[PAGES, IMAGE_USES, IMAGES],
+            Self::Describe => &[GROUPS, IMAGES],
+            Self::Embed => &[GROUPS, DESCRIPTIONS, IMAGES],
+            Self::Pair => &[GROUPS, DESCRIPTIONS],
+            Self::Instruct => &[GROUPS, DESCRIPTIONS, PAIRS],
+            Self::Export => &[IMAGES, GROUPS, DESCRIPTIONS, PAIRS, INSTRUCTIONS],
+        }
+    }
+
+    /// Refuses input that is not whole: what is made of it would count as made of all.
+    async fn need_input(self, ctx: &Context) -> Result<(), StageError> {
+        let pages = ctx.run.manifests(PAGES).await?;
+        for step in STEPS.iter().filter(|step| self.reads().contains(&step.table)) {
+            let parts = ctx.run.manifests(step.table).await?.len();
+            if parts == 0 || parts < parts_wanted(step.table, &pages, &ctx.config) {
+                return Err(StageError::NoInput { stage: self.name(), before: step.stage.name() });
+            }
+        }
+        Ok(())
+    }
+
     /// Runs it over what the stages before it committed.
     async fn run(self, ctx: &Context, seeds: &Seeds) -> Result<(), StageError> {
+        self.need_input(ctx).await?;
         let table = async |name| ctx.run.manifests(name).await;
         match self {
             Self::Collect => collect::run(ctx, seeds).await?,

@@ -92,28 +92,22 @@ async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
 /// The steps of the funnel, from manifests and segments.
 pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, StoreError> {
     let mut steps = Vec::new();
-    let mut pages = 0;
+    let mut pages = Vec::new();
     for StepInfo { table, .. } in STEPS.into_iter().filter(|step| step.stage.is_wanted(config)) {
         let manifests = dir.manifests(table).await?;
         let counts = dir.counts(table).await?;
         let wip = dir.wip(table).await?;
-        let wanted = match table {
-            PAGES => rounds(&manifests, config.crawl.partitions) * config.crawl.partitions,
-            FETCH_LIST | IMAGES | IMAGE_CLUSTERS => config.filter.partitions,
-            // As many shards as there is data for.
-            TRIPLETS | TEST_POOL => 0,
-            _ => pages,
-        };
+        if table == PAGES {
+            pages.clone_from(&manifests);
+        }
+        let wanted = parts_wanted(table, &pages, config);
         let mut note = match manifests.len() {
             0 if wip.entries == 0 && !dir.is_begun(table).await? => "not begun".to_owned(),
-            n if n < wanted as usize => format!("{n} of {wanted} parts"),
+            n if n < wanted => format!("{n} of {wanted} parts"),
             _ => String::new(),
         };
         if wip.entries > 0 {
             note += &format!(", {} more in progress", wip.entries);
-        }
-        if table == PAGES {
-            pages = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
         }
         steps.push(Step {
             name: table.to_owned(),
@@ -125,6 +119,17 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
         });
     }
     Ok(steps)
+}
+
+/// Parts of a table that is whole; `pages` are those of the table of that name.
+pub(super) fn parts_wanted(table: &str, pages: &[Manifest], config: &Config) -> usize {
+    match table {
+        PAGES => (rounds(pages, config.crawl.partitions) * config.crawl.partitions) as usize,
+        FETCH_LIST | IMAGES | IMAGE_CLUSTERS => config.filter.partitions as usize,
+        // As many shards as there is data for.
+        TRIPLETS | TEST_POOL => 0,
+        _ => pages.len(),
+    }
 }
 
 /// Rounds that the crawl has begun.

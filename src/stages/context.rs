@@ -1,10 +1,12 @@
 //! What every stage is given, and how a stage can end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +81,34 @@ impl Context {
         failure.map_or(Ok(values), Err)
     }
 
+    /// Maps parts by index on as many threads as are configured, so that all cores share what parts take;
+    /// otherwise as [`Self::all`].
+    pub fn spread<T: Send>(
+        &self,
+        parts: usize,
+        work: impl AsyncFn(usize) -> Result<T, StageError> + Sync,
+    ) -> Result<Vec<T>, StageError> {
+        let (runtime, next) = (Handle::current(), AtomicUsize::new(0));
+        // A failure stops the others at their next part.
+        let take = || Some(next.fetch_add(1, Relaxed)).filter(|at| *at < parts);
+        let worker = || {
+            let mut done = Vec::new();
+            while let Some(at) = take() {
+                let outcome = runtime.block_on(work(at)).inspect_err(|_| self.stop.cancel());
+                done.push((at, outcome));
+            }
+            done
+        };
+        let done = tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                let threads = self.threads().min(parts);
+                let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+                workers.into_iter().flat_map(|worker| joined(worker.join())).collect()
+            })
+        });
+        in_order(done)
+    }
+
     /// What was taken back, as a fingerprint has it.
     pub fn forgotten(&self) -> String {
         if self.tombstones.is_empty() {
@@ -102,6 +132,26 @@ impl Context {
     pub fn go_on(&self) -> Result<(), StageError> {
         if self.stop.is_cancelled() { Err(StageError::Interrupted) } else { Ok(()) }
     }
+}
+
+fn joined<T>(outcome: std::thread::Result<T>) -> T {
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What all gave, by index; or the first error, where interrupted is what others say once one has failed.
+fn in_order<T>(mut done: Vec<(usize, Result<T, StageError>)>) -> Result<Vec<T>, StageError> {
+    done.sort_by_key(|(at, _)| *at);
+    let (mut values, mut failure) = (Vec::with_capacity(done.len()), None);
+    for (_, outcome) in done {
+        match outcome {
+            Ok(value) => values.push(value),
+            Err(error) if failure.as_ref().is_none_or(StageError::is_interrupted) => {
+                failure = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    failure.map_or(Ok(values), Err)
 }
 
 /// How a stage can end early.

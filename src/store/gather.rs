@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, BinaryArray};
+use arrow::array::{Array, BinaryViewArray, ByteView, MAX_INLINE_VIEW_LEN};
+use arrow::buffer::Buffer;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Manifest, PageReader, Store, StoreError};
@@ -20,10 +22,10 @@ pub struct Gatherer {
 }
 
 /// Images of one part by row.
-type PartImages = Vec<(u32, Vec<u8>)>;
+type PartImages = Vec<(u32, Bytes)>;
 
 /// Images by part and row.
-pub type Gathered = HashMap<(u32, u32), Vec<u8>>;
+pub type Gathered = HashMap<(u32, u32), Bytes>;
 
 impl Gatherer {
     /// For images in these parts of `images`.
@@ -49,7 +51,13 @@ impl Gatherer {
             rows.sort_unstable();
             rows.dedup();
             let reader = self.readers[&part].clone();
-            async move { Ok::<_, StoreError>((part, read(reader, rows).await?)) }
+            // A task of its own: pages are decoded on all cores.
+            async move {
+                match tokio::spawn(read(reader, rows)).await {
+                    Ok(images) => Ok::<_, StoreError>((part, images?)),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
         };
         let reads: Vec<_> = rows.into_iter().map(read).collect();
         let parts = stream::iter(reads).buffer_unordered(FILES_AT_ONCE);
@@ -81,13 +89,34 @@ async fn read(reader: PageReader, rows: Vec<u32>) -> Result<PartImages, StoreErr
     let mut rows = rows.into_iter();
     while let Some(batch) = batches.next().await {
         let batch = batch?;
-        let bytes = batch.column(0).as_any().downcast_ref::<BinaryArray>();
-        let bytes = bytes.ok_or_else(|| StoreError::corrupt("images", "bytes are no bytes"))?;
+        let values = batch.column(0).as_any().downcast_ref::<BinaryViewArray>();
+        let values = values.ok_or_else(|| StoreError::corrupt("images", "bytes are no bytes"))?;
         images.extend(
-            rows.by_ref()
-                .take(bytes.len())
-                .zip(bytes.iter().map(|value| value.map(<[u8]>::to_vec).unwrap_or_default())),
+            rows.by_ref().take(values.len()).zip((0..values.len()).map(|at| value(values, at))),
         );
     }
     Ok(images)
+}
+
+/// Bytes of a page that was read.
+struct InPage(Buffer);
+
+impl AsRef<[u8]> for InPage {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A value where it lies, in the page that was read.
+fn value(values: &BinaryViewArray, at: usize) -> Bytes {
+    if values.is_null(at) {
+        return Bytes::new();
+    }
+    let view = ByteView::from(values.views()[at]);
+    match values.data_buffers().get(view.buffer_index as usize) {
+        Some(buffer) if view.length > MAX_INLINE_VIEW_LEN => Bytes::from_owner(InPage(
+            buffer.slice_with_length(view.offset as usize, view.length as usize),
+        )),
+        _ => Bytes::copy_from_slice(values.value(at)),
+    }
 }

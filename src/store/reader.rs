@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
@@ -58,6 +59,18 @@ impl AsyncFileReader for ObjectReader {
     }
 }
 
+/// The same file, a column of it to be read as views into its pages: nothing is copied out of them.
+fn with_views(metadata: &ArrowReaderMetadata, column: &str) -> Result<ArrowReaderMetadata> {
+    let as_view = |field: &FieldRef| match field.name() == column {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::BinaryView)),
+        false => Arc::clone(field),
+    };
+    let fields: Fields = metadata.schema().fields().iter().map(as_view).collect();
+    let schema = Schema::new_with_metadata(fields, metadata.schema().metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+}
+
 /// One column of one file, read by row.
 #[derive(Clone)]
 pub struct PageReader {
@@ -67,7 +80,7 @@ pub struct PageReader {
     metadata: ArrowReaderMetadata,
 }
 
-/// Rows of a batch read at once: they can be whole images.
+/// Rows of a batch read at once.
 const BATCH_ROWS: usize = 64;
 
 impl PageReader {
@@ -76,6 +89,7 @@ impl PageReader {
         let mut reader = ObjectReader::new(store.objects(), path);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
+        let metadata = metadata.and_then(|metadata| with_views(&metadata, column));
         let metadata = metadata.map_err(|error| StoreError::corrupt(path, error))?;
         Ok(Self { objects: store.objects(), path: path.to_owned(), column, metadata })
     }

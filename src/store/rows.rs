@@ -44,7 +44,8 @@ const IMAGE_PAGE_BYTES: usize = 4096;
 /// How a file is cut and packed.
 #[derive(Clone, Copy, Debug)]
 pub enum Layout {
-    /// A committed part: zstd, dictionaries, row groups of at most 512 rows or 32 MiB.
+    /// A committed part: zstd, dictionaries; row groups of at most 512 rows or 32 MiB where there are
+    /// images, else of 8192 rows or 8 MiB.
     Part,
     /// Work in progress: uncompressed, row groups of about 256 KiB, so that many files can be
     /// merged in little memory.
@@ -52,23 +53,28 @@ pub enum Layout {
 }
 
 impl Layout {
-    fn group_bytes(self) -> usize {
+    fn group_rows<R: Row>(self) -> usize {
+        if R::BYTES_COLUMNS.is_empty() { 8192 } else { 512 }
+    }
+
+    fn group_bytes<R: Row>(self) -> usize {
         match self {
+            Self::Part if R::BYTES_COLUMNS.is_empty() => 8 << 20,
             Self::Part => 32 << 20,
             Self::Segment => 256 << 10,
         }
     }
 
     /// Rows are converted in batches of this many bytes.
-    fn batch_bytes(self) -> usize {
-        self.group_bytes().min(1 << 20)
+    fn batch_bytes<R: Row>(self) -> usize {
+        self.group_bytes::<R>().min(1 << 20)
     }
 
-    fn properties(self, bytes_columns: &[&str]) -> WriterProperties {
+    fn properties<R: Row>(self) -> WriterProperties {
         let software = concat!("magiclens ", env!("CARGO_PKG_VERSION"));
         let mut builder = WriterProperties::builder()
             .set_created_by(software.into())
-            .set_max_row_group_row_count(Some(512));
+            .set_max_row_group_row_count(Some(self.group_rows::<R>()));
         if let Self::Part = self {
             let zstd = ZstdLevel::try_new(3).expect("3 is a zstd level");
             builder = builder.set_compression(Compression::ZSTD(zstd));
@@ -77,7 +83,7 @@ impl Layout {
                 .set_dictionary_enabled(false)
                 .set_statistics_enabled(EnabledStatistics::None);
         }
-        for name in bytes_columns {
+        for name in R::BYTES_COLUMNS {
             let column = ColumnPath::new(name.split('.').map(str::to_owned).collect());
             builder = builder
                 .set_column_data_page_size_limit(column.clone(), IMAGE_PAGE_BYTES)
@@ -107,7 +113,7 @@ impl<R: Row> RowWriter<R> {
         let fields = R::fields();
         let schema = Arc::new(Schema::new_with_metadata(fields.clone(), R::metadata()));
         let sink = BufWriter::new(store.objects(), Path::from(path.as_str()));
-        let properties = layout.properties(R::BYTES_COLUMNS);
+        let properties = layout.properties::<R>();
         let writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))
             .map_err(|error| StoreError::corrupt(path.clone(), error))?;
         let store = store.clone();
@@ -120,7 +126,7 @@ impl<R: Row> RowWriter<R> {
         self.pending_bytes += row.weight();
         self.pending.push(row);
         self.rows += 1;
-        if self.pending_bytes >= self.layout.batch_bytes() || self.pending.len() >= 512 {
+        if self.pending_bytes >= self.layout.batch_bytes::<R>() || self.pending.len() >= 512 {
             self.write_pending().await?;
         }
         Ok(())
@@ -154,7 +160,7 @@ impl<R: Row> RowWriter<R> {
         self.pending.clear();
         self.pending_bytes = 0;
         self.writer.write(&batch).await.map_err(|error| corrupt(error.to_string()))?;
-        if self.writer.in_progress_size() >= self.layout.group_bytes()
+        if self.writer.in_progress_size() >= self.layout.group_bytes::<R>()
             || matches!(self.layout, Layout::Segment)
         {
             self.writer.flush().await.map_err(|error| corrupt(error.to_string()))?;

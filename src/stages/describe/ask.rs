@@ -1,8 +1,5 @@
 //! Showing an image to a model, with what its page says about it.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
 
@@ -150,8 +147,6 @@ impl Open<'_> {
             }
             let images = self.gatherer.gather(open.iter().map(|(_, place)| *place)).await?;
             // Two pages may show one image.
-            let images: HashMap<_, _> =
-                images.into_iter().map(|(place, bytes)| (place, Bytes::from(bytes))).collect();
             let question = |(rendered, place)| match images.get(&place) {
                 Some(bytes) => Ok(self.describer.asking.question(rendered, vec![bytes.clone()])),
                 None => Err(StoreError::corrupt("images", format!("no image at {place:?}")).into()),

@@ -41,9 +41,8 @@ pub async fn run(
         describer.connect()?;
     }
     ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
-    let parts: Vec<_> =
-        groups.iter().map(|group| part(ctx, &table, group, describer.as_ref())).collect();
-    ctx.all(parts, ctx.threads()).await
+    let describer = describer.as_ref();
+    ctx.spread(groups.len(), async |at| part(ctx, &table, &groups[at], describer).await)
 }
 
 /// Checks prompt, schema, address and key before hours of work that need them.

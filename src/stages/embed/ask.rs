@@ -4,10 +4,9 @@
 //! Every input has a reply of its own, whatever batch it went in. A batch that the endpoint turns down is
 //! asked again in halves, so that one odd input costs nobody else its vector.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use futures::stream;
 use tokio_util::sync::CancellationToken;
 
@@ -247,9 +246,7 @@ impl Open<'_> {
         }
         let images: Vec<_> = rows.iter().map(|row| (self.keys.image(row), row)).collect();
         let images: Vec<_> = self.unknown(images).collect();
-        let files = self.gatherer.gather(images.iter().map(|(_, row)| row.place)).await?;
-        let mut files: HashMap<_, Bytes> =
-            files.into_iter().map(|(place, bytes)| (place, bytes.into())).collect();
+        let mut files = self.gatherer.gather(images.iter().map(|(_, row)| row.place)).await?;
         let piece = |(key, row): (String, &Occurrence)| match files.remove(&row.place) {
             Some(bytes) => Ok((key, Piece::image(bytes))),
             None => {

@@ -39,7 +39,7 @@ pub struct Inputs {
 /// Who makes the vectors.
 enum Embedder {
     Clip(Clip),
-    Endpoint(Asker),
+    Endpoint(Box<Asker>),
 }
 
 /// The vectors of one part.
@@ -66,9 +66,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     ctx.go_on()?;
     embedder.begin().await?;
     ctx.progress.add_total(inputs.descriptions.iter().map(|part| part.rows("rows")).sum());
-    let parts = 0..inputs.groups.len();
-    let parts: Vec<_> = parts.map(|at| part(ctx, &table, inputs, at, &embedder)).collect();
-    ctx.all(parts, ctx.threads()).await
+    let parts = inputs.groups.len();
+    ctx.spread(parts, async |at| part(ctx, &table, inputs, at, &embedder).await)
 }
 
 /// Checks feature, weights, address and key before hours of work that need them.
@@ -97,7 +96,7 @@ impl Embedder {
         Ok(match ctx.config.pair.similarity {
             Similarity::Lexical => None,
             Similarity::Clip => Some(Self::Clip(Clip::open(&ctx.config.embed).await?)),
-            Similarity::Endpoint => Some(Self::Endpoint(Asker::new(ctx)?)),
+            Similarity::Endpoint => Some(Self::Endpoint(Box::new(Asker::new(ctx)?))),
         })
     }
 

@@ -152,8 +152,7 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         .with_inputs(&[&*inputs.groups, &inputs.descriptions, &inputs.pairs].concat())
         .with("instructions", Fingerprint::new().with_inputs(&inputs.instructions).hash());
     let table = open_table(&ctx.run, TRIPLET_PLAN, STAGE, &fingerprint).await?;
-    let parts: Vec<_> = (0..inputs.groups.len()).map(|at| part(ctx, &table, inputs, at)).collect();
-    ctx.all(parts, ctx.threads()).await
+    ctx.spread(inputs.groups.len(), async |at| part(ctx, &table, inputs, at).await)
 }
 
 async fn rows_of<R: Row>(ctx: &Context, part: &Manifest) -> Result<Ordered<R>, StoreError> {

@@ -35,9 +35,9 @@ pub async fn run(
     let dropped = overlapping(ctx, occurrences).await?;
     let rows: u64 = occurrences.iter().map(|part| part.rows("rows")).sum();
     ctx.progress.add_total(rows);
-    let parts = pages.iter().zip(occurrences);
-    let parts: Vec<_> = parts.map(|(p, o)| part(ctx, &table, p, o, &dropped)).collect();
-    ctx.all(parts, ctx.threads()).await
+    ctx.spread(pages.len(), async |at| {
+        part(ctx, &table, &pages[at], &occurrences[at], &dropped).await
+    })
 }
 
 /// A page by part and row.

@@ -8,8 +8,8 @@
 mod catalog;
 mod cluster;
 mod gather;
-mod leaders;
-mod near;
+pub mod leaders;
+pub mod near;
 mod overlap;
 mod place;
 

@@ -81,9 +81,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
             batch::exchange(ctx, instructor, &table, inputs).await?;
         }
     }
-    let parts: Vec<_> =
-        inputs.parts().map(|input| part(ctx, &table, input, instructor.as_ref())).collect();
-    ctx.all(parts, ctx.threads()).await
+    let (parts, instructor): (Vec<_>, _) = (inputs.parts().collect(), instructor.as_ref());
+    ctx.spread(parts.len(), async |at| part(ctx, &table, parts[at], instructor).await)
 }
 
 /// Checks prompt, schema, address and key before hours of work that need them.

@@ -45,9 +45,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     ctx.go_on()?;
     let likeness = Likeness::new(&ctx.config, ctx.run.store(), inputs).await?;
     ctx.progress.add_total(inputs.groups.iter().map(|part| part.rows("rows")).sum());
-    let parts = 0..inputs.groups.len();
-    let parts: Vec<_> = parts.map(|at| part(ctx, &table, inputs, at, &likeness)).collect();
-    ctx.all(parts, ctx.threads()).await
+    let parts = inputs.groups.len();
+    ctx.spread(parts, async |at| part(ctx, &table, inputs, at, &likeness).await)
 }
 
 /// Bounds as they are in force: one that is not set and one set to the same are the same.

@@ -130,9 +130,7 @@ impl PartVectors<'_> {
             .map(|occurrence| (image_key(occurrence), occurrence.place))
             .filter(|(key, _)| self.images.get(key).is_none() && seen.insert(key.clone()))
             .collect();
-        let files = self.gatherer.gather(new.iter().map(|(_, place)| *place)).await?;
-        let mut files: HashMap<_, Bytes> =
-            files.into_iter().map(|(place, bytes)| (place, bytes.into())).collect();
+        let mut files = self.gatherer.gather(new.iter().map(|(_, place)| *place)).await?;
         let file = |(key, place)| match files.remove(&place) {
             Some(bytes) => Ok((key, bytes)),
             None => Err(StoreError::corrupt("images", format!("no image at {place:?}")).into()),

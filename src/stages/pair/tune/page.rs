@@ -63,7 +63,7 @@ impl Survey {
             let files = gatherer.gather(shown).await?;
             thumbnails.extend(files.into_iter().filter_map(|(place, file)| {
                 let limits = Fetch { max_side: SIDE, ..Fetch::default() };
-                Some((place, prepare(file, &limits).ok()?.bytes))
+                Some((place, prepare(file.into(), &limits).ok()?.bytes))
             }));
         }
         Ok(thumbnails)
