@@ -122,6 +122,7 @@ async fn the_gimp_manual_is_mined_whole() {
         assert_eq!(asked.iter().filter(|path| *path == page).count(), 1, "{page}");
     }
     every_large_image_is_accounted_for(&site, &tables, &reachable);
+    assert!(tables.triplets.len() >= 200, "{} triplets", tables.triplets.len());
     kill_and_resume(&site, &tables).await;
 }
 

@@ -94,3 +94,30 @@ async fn a_waiting_process_takes_over_from_a_killed_one() {
     assert!(wait(second).await.success());
     assert_eq!(mined.tables("alone").await.difference(&mined.tables("both").await), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_that_is_not_whole_is_refused() {
+    let options = Options { sites: 2, odd: false, hostile: false, ..Options::default() };
+    let mined = Mined::serve(&options).await;
+    let stages = async |stages: &str| {
+        let mut command = mined.command("run");
+        command.args(["--stages", stages]);
+        let output = crate::support::run(command).await;
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(stages("collect").await.0, Some(0));
+    let (code, said) = stages("group").await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("group needs what fetch makes"), "{said}");
+
+    mined.run("run").await;
+    let folder = mined.folder.path().join("run");
+    for table in ["triplets", "triplet_plan", "test_pool"] {
+        std::fs::remove_dir_all(folder.join(table)).unwrap();
+    }
+    std::fs::remove_file(folder.join("pairs/part-00001.json")).unwrap();
+    let (code, said) = stages("export").await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("export needs what pair makes"), "{said}");
+    assert!(!folder.join("triplet_plan").exists(), "nothing was made of a part of the pairs");
+}
