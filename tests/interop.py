@@ -72,6 +72,24 @@ for side in ("query_image", "target_image"):
     assert isinstance(dataset[0][side], Image.Image), dataset[0][side]
 assert dataset[0]["instruction"] and isinstance(dataset[0]["query_labels"], list)
 
+# Hard negatives: a list of images for every reader, null where a page has none.
+lists = [row["hard_negatives"] for row in rows if row["hard_negatives"] is not None]
+assert lists and all(0 < len(images) <= 2 for images in lists), len(lists)
+for image in (image for images in lists for image in images):
+    assert image["bytes"] == originals[image["path"].split(".")[0]], image["path"]
+n_images = sum(map(len, lists))
+in_duckdb = db.sql(f"""
+    SELECT count(*), count(DISTINCT image.path), sum(octet_length(image.bytes))
+    FROM (SELECT unnest(hard_negatives) AS image FROM '{shards}')
+""").fetchone()
+paths = {image["path"] for images in lists for image in images}
+size = sum(len(image["bytes"]) for images in lists for image in images)
+assert in_duckdb == (n_images, len(paths), size), in_duckdb
+feature = dataset.features["hard_negatives"]
+assert isinstance(getattr(feature, "feature", feature), datasets.Image), feature
+shown = [images for images in dataset["hard_negatives"] if images]
+assert len(shown) == len(lists) and all(isinstance(i, Image.Image) for l in shown for i in l)
+
 # Row groups that a trainer can shuffle, images as they are, a page index.
 names = [name for name in os.listdir(f"{run}/triplets") if name.endswith(".parquet")]
 for name in names:

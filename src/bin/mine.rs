@@ -71,7 +71,7 @@ enum Verb {
         #[arg(long)]
         cluster: Vec<String>,
     },
-    /// Remove what pages and images still hold of what was forgotten.
+    /// Remove what tables, replies and lists still hold of what was forgotten.
     Compact {
         /// The run directory.
         out: String,

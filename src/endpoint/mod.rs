@@ -19,6 +19,7 @@ mod gemini;
 #[cfg(test)]
 mod hostile;
 mod model;
+mod notes;
 mod openai;
 mod pace;
 mod pause;
@@ -34,6 +35,7 @@ pub use batch::{BatchFiles, Taken};
 pub use embeddings::{Misfit, read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
 pub use model::{Model, ModelError, Question, Verdict};
+pub use notes::{Notes, erase};
 pub use prompt::{Prompt, PromptError, hash};
 pub use replies::{AskError, Ended, Outcome, PartReplies, REPLIES, Reply, spent};
 pub use schema::{Checked, SchemaError, Unfit};

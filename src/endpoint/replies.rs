@@ -2,6 +2,7 @@
 //!
 //! `replies/<step>/part-00042.jsonl` in the run directory belongs to part 42 of the step's table.
 //! `--redo`, `mine forget` and new gates leave it alone, so only what is new is asked then.
+//! `mine compact` takes out what they say of what is forgotten, see [`super::notes`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

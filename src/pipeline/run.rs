@@ -69,7 +69,7 @@ pub enum RunStage {
 }
 
 impl RunStage {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Collect,
         Self::Fetch,
         Self::Group,
@@ -99,7 +99,7 @@ impl RunStage {
     }
 
     /// The tables it makes, the last one first: the order in which they may be removed.
-    fn tables(self) -> &'static [&'static str] {
+    pub(super) fn tables(self) -> &'static [&'static str] {
         match self {
             Self::Collect => &[PAGES],
             Self::Fetch => &[IMAGES, FETCH_LIST, IMAGE_USES],

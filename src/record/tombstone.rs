@@ -44,8 +44,13 @@ impl Tombstones {
             return false;
         }
         let url = Url::parse(url).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        let mut rest = Some(host);
+        self.covers_host(url.as_ref().and_then(Url::host_str).unwrap_or_default())
+    }
+
+    /// Whether all of a host, or of a domain, was taken back; its port does not matter.
+    pub fn covers_host(&self, host: &str) -> bool {
+        let port = |&at: &usize| host[at + 1..].bytes().all(|byte| byte.is_ascii_digit());
+        let mut rest = Some(&host[..host.rfind(':').filter(port).unwrap_or(host.len())]);
         while let Some(domain) = rest {
             if self.domains.contains(domain) {
                 return true;
@@ -83,5 +88,7 @@ mod tests {
         for url in ["http://notexample.org/", "http://example.org.test/", "http://a.test/y.jpg"] {
             assert!(!stones.covers_url(url), "{url}");
         }
+        assert!(stones.covers_host("img.example.org:8080") && stones.covers_host("example.org"));
+        assert!(!stones.covers_host("org") && !stones.covers_host("[::1]"));
     }
 }

@@ -1,10 +1,16 @@
 //! What a run directory keeps beside its tables: configuration and seeds, so that a rerun needs
 //! only `--out`.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{manifests_of, sum};
-use super::{Counts, Layout, Manifest, Row, RowWriter, Store, StoreError, WipSummary, read_rows};
+use super::{
+    Counts, Layout, Manifest, Row, RowWriter, SegmentEntry, Store, StoreError, WipSummary,
+    read_rows,
+};
 use crate::record::Tombstones;
 
 /// The path of the kept configuration.
@@ -63,17 +69,48 @@ impl RunDir {
         Ok(tombstones)
     }
 
-    /// Writes the rows of a committed part again, in their places, each changed by `change`: what
-    /// refers to a row by its number stays right. Only for taking content out.
-    pub async fn rewrite<R: Row>(
+    /// Writes an output of a committed part again where it has a row of which `is_hit` says so by the
+    /// columns of `N`: each row in its place as `change` leaves it, so that what refers to a row by its
+    /// number stays right. Only for taking content out. Gives the number of rows that changed.
+    pub async fn rewrite<R: Row, N: Row>(
         &self,
         manifest: &Manifest,
+        output: &str,
+        is_hit: impl Fn(&N) -> bool,
+        change: impl FnMut(&mut R) -> bool,
+    ) -> Result<u64, StoreError> {
+        let Some(file) = manifest.files.get(output) else { return Ok(0) };
+        let mut rows = read_rows::<N>(&self.store, &file.path, 1024).await?;
+        while let Some(batch) = rows.next().await? {
+            if batch.iter().any(&is_hit) {
+                return self.rewrite_file(&file.path, Layout::Part, change).await;
+            }
+        }
+        Ok(0)
+    }
+
+    /// The same for the work in progress on a table.
+    pub async fn rewrite_wip<E: SegmentEntry>(
+        &self,
+        table: &str,
+        mut change: impl FnMut(&mut E) -> bool,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for (path, _) in self.store.list(&format!("{table}/wip")).await? {
+            changed += self.rewrite_file(&path, Layout::Segment, &mut change).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn rewrite_file<R: Row>(
+        &self,
+        path: &str,
+        layout: Layout,
         mut change: impl FnMut(&mut R) -> bool,
     ) -> Result<u64, StoreError> {
-        let Some(file) = manifest.files.get("rows") else { return Ok(0) };
         let mut changed = 0;
-        let mut rows = read_rows::<R>(&self.store, &file.path, 64).await?;
-        let mut writer = RowWriter::create(&self.store, file.path.clone(), Layout::Part)?;
+        let mut rows = read_rows::<R>(&self.store, path, 64).await?;
+        let mut writer = RowWriter::create(&self.store, path.to_owned(), layout)?;
         while let Some(batch) = rows.next().await? {
             for mut row in batch {
                 changed += u64::from(change(&mut row));
@@ -85,6 +122,25 @@ impl RunDir {
             writer.close().await?;
         }
         Ok(changed)
+    }
+
+    /// Removes files of a table that no manifest names: what killed processes left.
+    pub async fn sweep(&self, table: &str) -> Result<(), StoreError> {
+        let manifests = self.manifests(table).await?;
+        let files = manifests.iter().flat_map(|manifest| manifest.files.values());
+        let named: HashSet<PathBuf> =
+            files.map(|file| self.store.local().join(&file.path)).collect();
+        for folder in [table.to_owned(), format!("rejects/{table}"), format!("outbox/{table}")] {
+            let Ok(entries) = std::fs::read_dir(self.store.local().join(folder)) else { continue };
+            // Files that are being written have a name that goes on after the extension.
+            let is_rows = |path: &PathBuf| path.to_string_lossy().contains(".parquet");
+            let paths = entries.flatten().map(|entry| entry.path()).filter(is_rows);
+            for path in paths.filter(|path| !named.contains(path)) {
+                std::fs::remove_file(&path)
+                    .map_err(|error| StoreError::corrupt(path.display().to_string(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the tables lie.

@@ -10,7 +10,10 @@ use crate::support::{Mined, python, run};
 async fn other_tools_open_tables_and_shards() {
     let Some(python) = python() else { return };
     let mined = Mined::serve(&Options { hostile: false, ..Options::default() }).await;
-    mined.run("run").await;
+    let mut command = mined.command("run");
+    command.args(["--set", "export.hard_negatives=2"]);
+    let output = run(command).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tables = mined.tables("run").await;
     let mut command = Command::new(&python);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py");

@@ -3,6 +3,7 @@
 // Clippy knows tests by their attribute, not the helpers beside them.
 #![allow(clippy::unwrap_used)]
 
+mod caps;
 mod command;
 mod config;
 #[cfg(feature = "torch")]
@@ -19,6 +20,7 @@ mod layering;
 mod llama;
 mod model_server;
 mod models;
+mod negatives;
 mod no_unsafe;
 mod politeness;
 mod rehydrate;

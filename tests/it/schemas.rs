@@ -1,9 +1,9 @@
 //! `schemas/*.json` describe exactly the columns that tables have.
 
 use arrow::datatypes::{DataType, FieldRef};
-use magiclens::record::{Image, Page};
+use magiclens::record::{GroupImage, Image, Page, Pair};
 use magiclens::store::Row;
-use magiclens::table::Triplet;
+use magiclens::table::{PoolImage, Triplet};
 use serde_json::Value;
 
 fn schema(name: &str) -> Value {
@@ -41,4 +41,15 @@ fn pages_and_images_are_described_column_by_column() {
 #[test]
 fn triplets_are_described_column_by_column() {
     assert_eq!(described(&schema("triplet")["columns"]), names(&Triplet::fields()));
+}
+
+#[test]
+fn groups_pairs_and_the_pool_are_described_column_by_column() {
+    let groups = schema("groups");
+    assert_eq!(described(&groups["columns"]), names(&GroupImage::fields()));
+    let look = GroupImage::fields().into_iter().find(|field| field.name() == "look").unwrap();
+    let DataType::Struct(fields) = look.data_type() else { panic!("look is no struct") };
+    assert_eq!(described(&groups["look"]), names(fields));
+    assert_eq!(described(&schema("pairs")["columns"]), names(&Pair::fields()));
+    assert_eq!(described(&schema("test_pool")["columns"]), names(&PoolImage::fields()));
 }

@@ -18,6 +18,7 @@ mod visit;
 
 pub use rounds::{Seeds, run};
 pub use scope::CrawlScope;
+pub use visit::Visit;
 
 /// The stage's name on the command line.
 pub const STAGE: &str = "collect";

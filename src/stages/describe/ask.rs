@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::gate::{DescribeReply, DescribeRules, judge};
 use super::{Images, STAGE};
 use crate::config::Config;
-use crate::endpoint::{Forecast, PartReplies, Question, Wire};
+use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
 use crate::record::{Description, GroupImage, Reason};
 use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
 use crate::stages::context::{Context, StageError};
@@ -21,6 +21,7 @@ const BATCH: usize = 32;
 /// The model with its prompt.
 pub struct Describer {
     asking: Asking,
+    notes: Notes,
     rules: DescribeRules,
     images: Vec<Manifest>,
 }
@@ -51,7 +52,8 @@ impl Describer {
             reject_safety: config.reject_safety.clone(),
             reject_flags: config.reject_flags.clone(),
         };
-        Ok(Self { asking, rules, images: images.to_vec() })
+        let notes = Notes::new(ctx.run.store().local(), STAGE);
+        Ok(Self { asking, notes, rules, images: images.to_vec() })
     }
 
     /// Reads the key; sends nothing.
@@ -139,6 +141,8 @@ impl Open<'_> {
                 if self.replies.is_known(&rendered.key) {
                     self.ctx.progress.done(None);
                 } else {
+                    let about = [image.group_id.as_str(), image.look.image_id.as_str()];
+                    self.describer.notes.add(&rendered.key, &about)?;
                     open.push((rendered, (image.look.image_part, image.look.image_row)));
                 }
             }

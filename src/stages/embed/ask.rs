@@ -14,7 +14,7 @@ use super::occurrences::{Occurrence, Occurrences, Source};
 use super::{Outcome, STAGE};
 use crate::config::{Config, Embed};
 use crate::endpoint::{
-    Ask, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Outcome as Kept, PartReplies, Piece,
+    Ask, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Notes, Outcome as Kept, PartReplies, Piece,
     Question, Tally, Totals, Usage, Verdict, Wire, cost, hash, read_vector, spent, split_vectors,
 };
 use crate::record::{Description, Reason};
@@ -32,6 +32,7 @@ pub struct Asker {
     has_answered: bool,
     halt: CancellationToken,
     model: Option<Model>,
+    notes: Notes,
     widths: [OnceLock<usize>; 2],
 }
 
@@ -72,6 +73,7 @@ impl Asker {
             has_answered: spent(local, STAGE)?.calls > 0,
             halt: ctx.stop.child_token(),
             model: None,
+            notes: Notes::new(local, STAGE),
             widths: [OnceLock::new(), OnceLock::new()],
         })
     }
@@ -96,6 +98,7 @@ impl Asker {
             keys: &keys,
             embed: &self.embed,
             replies: &replies,
+            notes: &self.notes,
             gatherer: Gatherer::new(ctx.run.store(), &source.images),
             rows: source.occurrences(ctx).await?,
             seen: HashSet::new(),
@@ -215,6 +218,7 @@ struct Open<'a> {
     keys: &'a Keys,
     embed: &'a Embed,
     replies: &'a PartReplies,
+    notes: &'a Notes,
     gatherer: Gatherer,
     rows: Occurrences,
     seen: HashSet<String>,
@@ -226,7 +230,11 @@ impl Open<'_> {
         while let Some(rows) = self.rows.next(self.embed.batch).await? {
             let mut calls = Vec::new();
             let texts: Vec<_> = rows.iter().map(|row| (self.keys.text(row), row)).collect();
-            let texts = self.unknown(texts);
+            let texts: Vec<_> = self.unknown(texts).collect();
+            for (key, row) in &texts {
+                self.notes.add(key, &[&row.group_id])?;
+            }
+            let texts = texts.into_iter();
             let texts = texts.map(|(key, row)| (key, Piece::Text(row.text.clone())));
             calls.extend(cut(Kind::Text, texts.collect(), self.embed.batch));
             let images = self.images(&rows).await?;
@@ -246,6 +254,10 @@ impl Open<'_> {
         }
         let images: Vec<_> = rows.iter().map(|row| (self.keys.image(row), row)).collect();
         let images: Vec<_> = self.unknown(images).collect();
+        // A vector of an image is of nothing that a page says.
+        for (key, row) in &images {
+            self.notes.add(key, &[row.image_id.as_str()])?;
+        }
         let mut files = self.gatherer.gather(images.iter().map(|(_, row)| row.place)).await?;
         let piece = |(key, row): (String, &Occurrence)| match files.remove(&row.place) {
             Some(bytes) => Ok((key, Piece::image(bytes))),

@@ -51,6 +51,8 @@ pub struct Planned {
     pub target: Locator,
     /// Hard negatives, the most similar first.
     pub negatives: Vec<Locator>,
+    /// First 64 bits of their clusters, in the same order.
+    pub negative_clusters: Vec<i64>,
 }
 
 /// An image of a test domain: a row of the second output.
@@ -133,11 +135,12 @@ impl Row for Planned {
             required("query", locator()),
             required("target", locator()),
             list("negatives", locator()),
+            list("negative_clusters", DataType::Int64),
         ]
     }
 
     fn weight(&self) -> usize {
-        self.text.weight() + self.negatives.len() * 100 + 400
+        self.text.weight() + self.negatives.len() * 110 + 400
     }
 }
 
@@ -229,6 +232,7 @@ impl Group {
                 + negatives.iter().map(|i| bytes(i)).sum::<u64>(),
             query: locate(query.0),
             target: locate(target.0),
+            negative_clusters: negatives.iter().map(|image| image.look.cluster_key).collect(),
             negatives: negatives.into_iter().map(locate).collect(),
             text: TripletText {
                 triplet_id: triplet_id.clone(),

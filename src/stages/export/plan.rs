@@ -1,7 +1,9 @@
 //! Which triplets are exported, and into which shard: a global plan over ids and text.
 //!
-//! A val or test triplet with a cluster that train has too would measure memory, and goes. Caps keep
-//! the triplets whose ids come first, which is as good as at random and the same in every run.
+//! A val or test triplet of which train has any image too, query, target or hard negative, would
+//! measure memory, and goes. Train is here all that is planned for it, before caps: another cap does
+//! not move what is held out. Of what is left, caps keep the triplets whose ids come first, which is as
+//! good as at random and the same in every run: first each domain its share, then each cluster.
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use super::compose::Planned;
 use crate::config::{Export, ExportImages};
 use crate::record::{Reason, Split};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, Ordered, Row, Sql, StoreError};
+use crate::store::{Manifest, Ordered, Row, Sql, Store, StoreError};
 use crate::table::columns::{required, text};
 
 /// Bytes of a row without images, about.
@@ -24,7 +26,8 @@ impl Sharding {
     /// By the bytes that each split has.
     pub async fn of(ctx: &Context, composed: &[Manifest]) -> Result<Self, StageError> {
         let mut found = Vec::new();
-        if let Some(session) = session(ctx, composed).await? {
+        let memory = ctx.config.store.plan_memory_bytes / PLANS;
+        if let Some(session) = session(ctx.run.store(), memory, composed).await? {
             let sql = "SELECT split, count(*) AS triplets, CAST(sum(bytes) AS BIGINT) AS bytes \
                        FROM rows GROUP BY split";
             found = session.query::<SplitSize>(sql).await?.collect().await?;
@@ -144,33 +147,50 @@ fn objection(fate: i64) -> Option<Reason> {
     }
 }
 
+/// Clusters of the images that are planned for train, whatever part they have in a triplet.
+pub(super) const TRAIN_CLUSTERS: &str = "
+    SELECT query_cluster AS key FROM rows WHERE split = 'train'
+    UNION SELECT target_cluster AS key FROM rows WHERE split = 'train'
+    UNION SELECT unnest(negative_clusters) AS key FROM rows WHERE split = 'train'";
+
+/// Ranks are counted within what is kept so far: what goes for another reason takes nobody's place.
 fn fates_sql(export: &Export, sharding: &Sharding) -> String {
     let cap = |n: u64| if n == 0 { i64::MAX.unsigned_abs() } else { n };
     format!(
         "WITH
-         train AS (
-             SELECT query_cluster AS key FROM rows WHERE split = 'train'
-             UNION SELECT target_cluster AS key FROM rows WHERE split = 'train'),
+         train AS ({TRAIN_CLUSTERS}),
          held AS (
              SELECT triplet_id, query_cluster AS key FROM rows WHERE split <> 'train'
              UNION ALL
-             SELECT triplet_id, target_cluster AS key FROM rows WHERE split <> 'train'),
+             SELECT triplet_id, target_cluster AS key FROM rows WHERE split <> 'train'
+             UNION ALL
+             SELECT triplet_id, unnest(negative_clusters) AS key FROM rows
+             WHERE split <> 'train'),
          leaks AS (
              SELECT DISTINCT held.triplet_id AS triplet_id
              FROM held JOIN train ON held.key = train.key),
-         ranked AS (
-             SELECT triplet_id, shuffle, {part} AS shard,
-                 row_number() OVER (PARTITION BY domain ORDER BY shuffle, triplet_id) AS of_domain,
-                 row_number() OVER (
-                     PARTITION BY target_cluster ORDER BY shuffle, triplet_id) AS of_cluster
-             FROM rows)
-         SELECT ranked.triplet_id AS triplet_id,
-             CASE WHEN leaks.triplet_id IS NOT NULL THEN {LEAK}
-                  WHEN of_domain > {per_domain} THEN {DOMAIN}
-                  WHEN of_cluster > {per_cluster} THEN {CLUSTER}
-                  ELSE {KEPT} END AS fate
-         FROM ranked LEFT JOIN leaks ON ranked.triplet_id = leaks.triplet_id
-         ORDER BY shard, shuffle, ranked.triplet_id",
+         judged AS (
+             SELECT rows.triplet_id AS triplet_id, shuffle, domain, target_cluster,
+                 {part} AS shard,
+                 CASE WHEN leaks.triplet_id IS NULL THEN {KEPT} ELSE {LEAK} END AS leak
+             FROM rows LEFT JOIN leaks ON rows.triplet_id = leaks.triplet_id),
+         of_domains AS (
+             SELECT *, row_number() OVER (
+                 PARTITION BY domain, leak ORDER BY shuffle, triplet_id) AS of_domain
+             FROM judged),
+         capped AS (
+             SELECT *, CASE WHEN leak = {KEPT} AND of_domain > {per_domain} THEN {DOMAIN}
+                            ELSE leak END AS so_far
+             FROM of_domains),
+         of_clusters AS (
+             SELECT *, row_number() OVER (
+                 PARTITION BY target_cluster, so_far ORDER BY shuffle, triplet_id) AS of_cluster
+             FROM capped)
+         SELECT triplet_id,
+             CASE WHEN so_far = {KEPT} AND of_cluster > {per_cluster} THEN {CLUSTER}
+                  ELSE so_far END AS fate
+         FROM of_clusters
+         ORDER BY shard, shuffle, triplet_id",
         part = sharding.part_sql(),
         per_domain = cap(export.max_per_domain),
         per_cluster = cap(export.max_per_cluster),
@@ -191,11 +211,15 @@ fn shelves_sql(sharding: &Sharding) -> String {
 /// How many plans share the memory.
 const PLANS: usize = 2;
 
-async fn session(ctx: &Context, composed: &[Manifest]) -> Result<Option<Sql>, StageError> {
+async fn session(
+    store: &Store,
+    memory: usize,
+    composed: &[Manifest],
+) -> Result<Option<Sql>, StageError> {
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }
-    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes / PLANS)?;
+    let session = Sql::new(store, memory)?;
     session.register("rows", composed, "rows").await?;
     Ok(Some(session))
 }
@@ -215,8 +239,9 @@ impl Shelf {
         composed: &[Manifest],
         sharding: &Sharding,
     ) -> Result<Self, StageError> {
-        let narrow = session(ctx, composed).await?;
-        let wide = session(ctx, composed).await?;
+        let memory = ctx.config.store.plan_memory_bytes / PLANS;
+        let narrow = session(ctx.run.store(), memory, composed).await?;
+        let wide = session(ctx.run.store(), memory, composed).await?;
         let (Some(narrow), Some(wide)) = (narrow, wide) else {
             return Ok(Self { rows: Ordered::empty(), fates: Ordered::empty() });
         };
@@ -244,7 +269,13 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::super::STAGE;
     use super::*;
+    use crate::stages::context::open_table;
+    use crate::store::{Fingerprint, PlainPart, RunDir, Table};
+    use crate::table::TRIPLET_PLAN;
 
     #[test]
     fn splits_have_their_own_parts() {
@@ -266,5 +297,99 @@ mod tests {
         assert_eq!(size.shards(&export), 7);
         let without = Export { images: ExportImages::None, ..export };
         assert_eq!(size.shards(&without), 1);
+    }
+
+    /// More than the plan may hold at once, by far.
+    const TRIPLETS_IN_TEST: u64 = 40_000;
+    const MEMORY: usize = 24 << 20;
+
+    fn mix(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) >> 7
+    }
+
+    /// Sites of very different sizes, each in one split; stock pictures on many of them.
+    fn planned(n: u64) -> Planned {
+        let site = n.isqrt() / 3;
+        let cluster = |role: u64| match mix(n ^ (role << 40)) % 20 {
+            0 => (mix(n + role) % 400) as i64,
+            _ => (1_000_000 + site * 90 + mix(n * 7 + role) % 90) as i64,
+        };
+        let negatives = (0..mix(n) % 3).map(|i| cluster(2 + i)).collect();
+        Planned {
+            triplet_id: format!("{:016x}{n:048x}", mix(n) << 7),
+            domain: format!("site-{site}.example"),
+            split: Split::ALL[[0, 0, 0, 0, 1, 2][(mix(site) % 6) as usize]],
+            shuffle: (mix(n) << 6) as i64,
+            query_cluster: cluster(0),
+            target_cluster: cluster(1),
+            negative_clusters: negatives,
+            ..Planned::default()
+        }
+    }
+
+    /// The same rules in plain code.
+    fn expected(rows: &[Planned], export: &Export) -> BTreeMap<String, i64> {
+        let clusters = |row: &Planned| {
+            let ends = [row.query_cluster, row.target_cluster];
+            ends.into_iter().chain(row.negative_clusters.clone()).collect::<Vec<_>>()
+        };
+        let is_train = |row: &&Planned| row.split == Split::Train;
+        let train: BTreeSet<i64> = rows.iter().filter(is_train).flat_map(clusters).collect();
+        let mut order: Vec<&Planned> = rows.iter().collect();
+        order.sort_by_key(|row| (row.shuffle, row.triplet_id.clone()));
+        let (mut of_domain, mut of_cluster) = (BTreeMap::new(), BTreeMap::new());
+        let mut fate = |row: &Planned| {
+            if row.split != Split::Train && clusters(row).iter().any(|key| train.contains(key)) {
+                return LEAK;
+            }
+            let n = of_domain.entry(row.domain.clone()).or_insert(0);
+            *n += 1;
+            if *n > export.max_per_domain {
+                return DOMAIN;
+            }
+            let n = of_cluster.entry(row.target_cluster).or_insert(0);
+            *n += 1;
+            if *n > export.max_per_cluster { CLUSTER } else { KEPT }
+        };
+        order.into_iter().map(|row| (row.triplet_id.clone(), fate(row))).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_plan_spills_and_agrees_with_plain_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let table: Table<Planned> =
+            open_table(&run, TRIPLET_PLAN, STAGE, &Fingerprint::new()).await.unwrap();
+        let rows: Vec<Planned> = (0..TRIPLETS_IN_TEST).map(planned).collect();
+        let mut part: PlainPart<Planned> = table.part(0).unwrap();
+        for row in rows.clone() {
+            part.push(row).await.unwrap();
+        }
+        let composed = [part.commit(TRIPLETS_IN_TEST).await.unwrap()];
+        let export = Export { max_per_domain: 300, max_per_cluster: 4, ..Export::default() };
+        let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
+        let session = session(run.store(), MEMORY, &composed).await.unwrap().unwrap();
+        let fates = session.query::<Fated>(&fates_sql(&export, &sharding)).await.unwrap();
+        let fates = fates.collect().await.unwrap();
+
+        let expected = expected(&rows, &export);
+        for fate in [KEPT, LEAK, DOMAIN, CLUSTER] {
+            let count = expected.values().filter(|found| **found == fate).count();
+            assert!(count > 500, "fate {fate}: {count}");
+        }
+        assert_eq!(fates.len(), rows.len());
+        let differs = fates.iter().find(|row| expected[&row.triplet_id] != row.fate);
+        assert!(
+            differs.is_none(),
+            "{differs:?}, expected {:?}",
+            differs.map(|d| &expected[&d.triplet_id])
+        );
+        // Only what a hard negative has to do with tells the rule from one that looks at pairs alone.
+        let blind: Vec<Planned> = rows
+            .iter()
+            .map(|row| Planned { negative_clusters: Vec::new(), ..row.clone() })
+            .collect();
+        let leaks = |fates: &BTreeMap<String, i64>| fates.values().filter(|f| **f == LEAK).count();
+        assert!(leaks(&self::expected(&blind, &export)) < leaks(&expected));
     }
 }

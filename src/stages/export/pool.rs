@@ -1,16 +1,17 @@
 //! `test_pool`: the images that the test retrieves from, one of each cluster.
 //!
 //! Every image of a group on a test domain is in it, those of test triplets and those that only make
-//! it harder, unless its cluster is in train.
+//! it harder, unless its cluster is in train, be it as a hard negative.
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Held, Locator};
+use super::plan::TRAIN_CLUSTERS;
 use super::shards::image_of;
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
-use crate::record::{ImageId, Split};
+use crate::record::ImageId;
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Row, Sql, Table};
 use crate::table::columns::required;
@@ -34,12 +35,7 @@ pub async fn run(
     if committed.len() == parts as usize {
         return Ok(committed);
     }
-    let train: Vec<Manifest> = triplets
-        .iter()
-        .filter(|(split, _)| *split == Split::Train)
-        .flat_map(|(_, shards)| shards.clone())
-        .collect();
-    let mut rows = Ordered::new(query(ctx, &composed, &train, parts).await?);
+    let mut rows = Ordered::new(query(ctx, &composed, parts).await?);
     let mut gatherer = Gatherer::new(ctx.run.store(), &inputs.images);
     let mut manifests = Vec::new();
     for part in 0..parts {
@@ -105,17 +101,17 @@ impl Row for Shelved {
 async fn query(
     ctx: &Context,
     composed: &[Manifest],
-    train: &[Manifest],
     parts: u32,
 ) -> Result<crate::store::RowStream<Shelved>, StageError> {
     let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
     session.register("held", composed, "outbox").await?;
-    let known = if train.is_empty() {
-        "SELECT '' AS cluster_id"
+    // All that is planned for train and not only what caps leave of it, as leaks are judged: so the
+    // pool has every image of a test triplet.
+    let known = if composed.iter().all(|part| part.rows("rows") == 0) {
+        "SELECT CAST(NULL AS BIGINT) AS key"
     } else {
-        session.register("train", train, "rows").await?;
-        "SELECT query_cluster_id AS cluster_id FROM train
-         UNION SELECT target_cluster_id AS cluster_id FROM train"
+        session.register("rows", composed, "rows").await?;
+        TRAIN_CLUSTERS
     };
     let sql = format!(
         "WITH known AS ({known}),
@@ -124,8 +120,8 @@ async fn query(
                  PARTITION BY cluster_id ORDER BY image_id, page_url, url) AS nth FROM held)
          SELECT abs(ranked.cluster_key % {parts}) AS shelf, bytes, ranked.cluster_id AS cluster_id,
              url, page_url, domain, part, \"row\", image_id
-         FROM ranked LEFT JOIN known ON ranked.cluster_id = known.cluster_id
-         WHERE nth = 1 AND known.cluster_id IS NULL
+         FROM ranked LEFT JOIN known ON ranked.cluster_key = known.key
+         WHERE nth = 1 AND known.key IS NULL
          ORDER BY shelf, cluster_id"
     );
     Ok(session.query(&sql).await?)

@@ -71,10 +71,13 @@ impl<'a> OptOutKeys<'a> {
 
 /// The outcome of one image URL, as kept in segments: an image or a reject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Outcome {
-    key: String,
-    image: Option<Image>,
-    reject: Option<Reject>,
+pub struct Outcome {
+    /// The URL.
+    pub key: String,
+    /// The image, if there is one.
+    pub image: Option<Image>,
+    /// Why there is none.
+    pub reject: Option<Reject>,
 }
 
 impl SegmentEntry for Outcome {
@@ -213,7 +216,9 @@ impl Download<'_> {
         if self.blocklist.matches(&prepared.image_id, prepared.features.phash) {
             return Err((Reason::Blocklist, prepared.image_id.to_string()));
         }
-        if self.ctx.tombstones.covers_image(&target.image_url, &prepared.image_id) {
+        let gone = &self.ctx.tombstones;
+        if gone.covers_image(&target.image_url, &prepared.image_id) || gone.covers_url(url.as_str())
+        {
             return Err((Reason::Forgotten, prepared.image_id.to_string()));
         }
         let licence = || headers.get("link").and_then(|link| licence_link(link.to_str().ok()?));

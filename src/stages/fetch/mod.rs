@@ -15,6 +15,8 @@ mod rules;
 use crate::stages::context::{Context, StageError};
 use crate::store::Manifest;
 
+pub use download::Outcome;
+
 /// The stage's name on the command line.
 pub const STAGE: &str = "fetch";
 

@@ -3,6 +3,10 @@
 //! A 64-bit hash of the luma finds candidates and decides nothing: a car in another colour is the
 //! best triplet there is. Two images share a cluster when a second hash, the colours of an 8×8 grid
 //! and the aspect ratio agree too, and when one of them is the cluster's canonical image.
+//!
+//! Images that were taken back still take part, so that clusters keep their ids: else a copy of a
+//! forgotten canonical image would be a cluster of its own that nobody has forgotten. They are left out
+//! only once `mine compact` has taken their features.
 
 use std::io;
 
@@ -13,7 +17,7 @@ use super::STAGE;
 use super::catalog::{Catalog, Features, Writer};
 use super::leaders::{Clusters, Items, leaders};
 use crate::config::Group;
-use crate::record::{ImageCluster, ImageId, Look, Reason, Reject};
+use crate::record::{ImageCluster, ImageId, Look, Reason, Reject, Tombstones};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Row, StoreError, Table, read_rows};
 use crate::table::IMAGE_CLUSTERS;
@@ -80,7 +84,7 @@ async fn read(ctx: &Context, images: &[Manifest]) -> Result<Catalog, StageError>
         let Some(file) = part.files.get("rows") else { continue };
         let mut rows = read_rows::<ImageRow>(ctx.run.store(), &file.path, 4096).await?;
         while let Some(batch) = rows.next().await? {
-            for image in batch.iter().filter(|image| objection(image, ctx).is_none()) {
+            for image in batch.iter().filter(|image| takes_part(image, &ctx.config.group)) {
                 catalog.push(image.phash, &image.features()?).map_err(spill)?;
             }
         }
@@ -131,11 +135,15 @@ fn is_even(features: &Features) -> bool {
     })
 }
 
-fn objection(image: &ImageRow, ctx: &Context) -> Option<(Reason, String)> {
-    if ctx.tombstones.covers_image(&image.url, &image.image_id) {
-        return Some((Reason::Forgotten, String::new()));
-    }
-    useless(image, &ctx.config.group)
+fn takes_part(image: &ImageRow, config: &Group) -> bool {
+    !image.url.is_empty() && useless(image, config).is_none()
+}
+
+/// Whether an image by itself was taken back, be it that only a blank row is left of it.
+fn is_forgotten(image: &ImageRow, gone: &Tombstones) -> bool {
+    image.url.is_empty()
+        || gone.covers_image(&image.url, &image.image_id)
+        || gone.covers_url(&image.final_url)
 }
 
 /// What makes an image useless wherever it is shown.
@@ -174,22 +182,12 @@ impl ClusterWriter<'_> {
             let mut rows = read_rows::<ImageRow>(self.table.store(), &file.path, 4096).await?;
             while let Some(batch) = rows.next().await? {
                 for image in batch {
-                    match objection(&image, self.ctx) {
-                        Some((reason, detail)) => {
-                            let page_url = image.page_url;
-                            let reject = Reject::new(image.url, reason, detail);
+                    let (url, page_url) = (image.url.clone(), image.page_url.clone());
+                    match self.judge(image, (images.part, image_row)).map_err(spill)? {
+                        Ok(image) => writer.push(image).await?,
+                        Err((reason, detail)) => {
+                            let reject = Reject::new(url, reason, detail);
                             writer.reject(Reject { page_url, ..reject }).await?;
-                        }
-                        None => {
-                            let locator = (images.part, image_row);
-                            let page_url = image.page_url.clone();
-                            let image = self.cluster(image, locator).map_err(spill)?;
-                            if self.ctx.tombstones.covers_cluster(&image.look.cluster_id) {
-                                let reject = Reject::new(image.url, Reason::Forgotten, "");
-                                writer.reject(Reject { page_url, ..reject }).await?;
-                            } else {
-                                writer.push(image).await?;
-                            }
                         }
                     }
                     image_row += 1;
@@ -197,6 +195,29 @@ impl ClusterWriter<'_> {
             }
         }
         Ok(writer.commit(u64::from(image_row)).await?)
+    }
+
+    /// The image with its cluster, or what speaks against it.
+    fn judge(
+        &mut self,
+        image: ImageRow,
+        locator: (u32, u32),
+    ) -> io::Result<Result<ImageCluster, (Reason, String)>> {
+        let ctx = self.ctx;
+        let (gone, config) = (&ctx.tombstones, &ctx.config.group);
+        let is_forgotten = is_forgotten(&image, gone);
+        let useless = useless(&image, config);
+        // Who takes part has a number in the catalog, whatever becomes of it.
+        let clustered = match takes_part(&image, config) {
+            true => Some(self.cluster(image, locator)?),
+            false => None,
+        };
+        let of_gone = |image: &ImageCluster| gone.covers_cluster(&image.look.cluster_id);
+        if is_forgotten || clustered.as_ref().is_some_and(of_gone) {
+            return Ok(Err((Reason::Forgotten, String::new())));
+        }
+        let useless = useless.unwrap_or((Reason::Flat, String::new()));
+        Ok(clustered.ok_or(useless))
     }
 
     fn cluster(&mut self, image: ImageRow, locator: (u32, u32)) -> io::Result<ImageCluster> {
@@ -227,6 +248,7 @@ impl ClusterWriter<'_> {
 struct ImageRow {
     image_id: ImageId,
     url: String,
+    final_url: String,
     page_url: String,
     width: u32,
     height: u32,
@@ -258,6 +280,7 @@ impl Row for ImageRow {
         vec![
             text("image_id"),
             text("url"),
+            text("final_url"),
             text("page_url"),
             required("width", DataType::UInt32),
             required("height", DataType::UInt32),

@@ -19,6 +19,11 @@ use crate::store::Manifest;
 /// The stage's name on the command line.
 pub const STAGE: &str = "group";
 
+/// Makes `image_clusters` alone: which images are near-duplicates.
+pub async fn clusters(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+    cluster::run(ctx, images).await
+}
+
 /// Makes `image_clusters`, `occurrences` and `groups`; gives the manifests of the last.
 pub async fn run(
     ctx: &Context,

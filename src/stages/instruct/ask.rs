@@ -7,7 +7,7 @@ use super::gate::{InstructReply, InstructRules, SeenInstructions, SideText, Sour
 use super::input::{Group, Groups, Known};
 use super::{Outcomes, PartInput, STAGE, templated};
 use crate::config::{Config, InstructProvider};
-use crate::endpoint::{Forecast, PartReplies, Question, Wire};
+use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
 use crate::record::{Instruction, Pair, Reason, Reject};
 use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
 use crate::stages::context::{Context, StageError};
@@ -20,9 +20,15 @@ const SCHEMA: &str = include_str!("../../../schemas/instruct.json");
 /// The model with its prompt.
 pub struct Instructor {
     asking: Asking,
+    notes: Notes,
     rules: InstructRules,
     max: usize,
     is_batch: bool,
+}
+
+/// The group and the images that a question about a pair shows something of.
+pub fn about(pair: &Pair) -> [&str; 3] {
+    [&pair.group_id, pair.query_image_id.as_str(), pair.target_image_id.as_str()]
 }
 
 /// What the template sees.
@@ -56,7 +62,8 @@ impl Instructor {
         let is_batch = config.provider == InstructProvider::Batch;
         let language = Some(config.language.clone()).filter(|language| !language.is_empty());
         let rules = InstructRules { language, ..InstructRules::default() };
-        Ok(Self { asking, rules, max: config.max_instructions, is_batch })
+        let notes = Notes::new(ctx.run.store().local(), STAGE);
+        Ok(Self { asking, notes, rules, max: config.max_instructions, is_batch })
     }
 
     /// Reads the key, unless answers come by file; sends nothing.
@@ -72,6 +79,11 @@ impl Instructor {
     /// Prompt and model.
     pub fn asking(&self) -> &Asking {
         &self.asking
+    }
+
+    /// Notes what a question is about, before it is asked.
+    pub fn note(&self, key: &str, pair: &Pair) -> Result<(), StageError> {
+        Ok(self.notes.add(key, &about(pair))?)
     }
 
     /// Provider and model.
@@ -189,6 +201,7 @@ impl Open<'_> {
                 if self.replies.is_known(&rendered.key) {
                     self.ctx.progress.done(None);
                 } else {
+                    self.instructor.note(&rendered.key, pair)?;
                     questions.push(self.instructor.asking.question(rendered, Vec::new()));
                 }
             }

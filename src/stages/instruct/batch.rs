@@ -33,6 +33,7 @@ pub async fn exchange(
             for pair in &group.pairs {
                 let rendered = instructor.render(&group, pair)?;
                 if !replies.is_known(&rendered.key) {
+                    instructor.note(&rendered.key, pair)?;
                     let question = instructor.asking().question(rendered, Vec::new());
                     exchange.one(&replies, question)?;
                 }

@@ -7,11 +7,11 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ask::{Instructor, answers_of};
+use super::ask::{Instructor, about, answers_of};
 use super::gate::InstructReply;
 use super::input::Group;
 use super::{Inputs, wire};
-use crate::endpoint::PartReplies;
+use crate::endpoint::{Notes, PartReplies};
 use crate::record::Pair;
 use crate::stages::context::{Context, StageError};
 use crate::store::{Layout, Row, RowWriter, Store, read_rows};
@@ -177,6 +177,7 @@ async fn side(
     let mut instructor = Instructor::new(ctx, wire)?;
     instructor.connect()?;
     let replies = PartReplies::open(ctx.run.store().local(), STEP, 0)?;
+    let notes = Notes::new(ctx.run.store().local(), STEP);
     let pairs = || {
         let of = |group: &'_ Group| -> Vec<Pair> { group.pairs.clone() };
         groups
@@ -188,6 +189,7 @@ async fn side(
     for (group, pair) in pairs() {
         let rendered = instructor.render(group, &pair)?;
         if !replies.is_known(&rendered.key) {
+            notes.add(&rendered.key, &about(&pair))?;
             questions.push(instructor.asking().question(rendered, Vec::new()));
         }
     }

@@ -1,0 +1,124 @@
+//! Taking back: `mine forget` leaves something out of everything that is made from now on, and
+//! `mine compact` removes what tables and caches still hold of it. docs/mining.md says what neither
+//! reaches.
+
+mod compact;
+mod scrub;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use arrow::datatypes::{DataType, FieldRef};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::run::{RunStage, context, lock, redo};
+use super::status::existing;
+use crate::config::Layers;
+use crate::record::{ImageId, Tombstones};
+use crate::stages::context::StageError;
+use crate::stages::group;
+use crate::store::{Row, RunDir, StoreError, read_rows};
+use crate::table::IMAGES;
+use crate::table::columns::{required, text};
+
+pub use compact::compact;
+
+/// Takes back, and removes every table that was made from groups on, with what people were shown of
+/// them: the next run makes them anew.
+pub async fn forget(out: &str, mut what: Tombstones) -> Result<(), RunError> {
+    if what.is_empty() {
+        return Err(RunError::ForgetNothing);
+    }
+    let dir = existing(out)?;
+    let stop = CancellationToken::new();
+    let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
+    if !what.clusters.is_empty() {
+        let members = members(&dir, &what.clusters, stop).await?;
+        if members.is_empty() {
+            tracing::warn!("no image of this run is in a cluster of that id, so far");
+        }
+        what.sha256.extend(members);
+    }
+    dir.bury(what).await?;
+    remove_copies(dir.store().local())?;
+    redo(&dir, RunStage::Group).await?;
+    tracing::info!(
+        "groups, pairs and triplets are removed; `mine --out {out}` makes them anew without it, and \
+         `mine compact {out}` removes what pages, images and replies hold of it"
+    );
+    Ok(())
+}
+
+/// The images of clusters. Each is taken back by itself too: a cluster has its id from one of its
+/// images, and when that is gone, a later run may give the others another.
+async fn members(
+    dir: &RunDir,
+    clusters: &BTreeSet<String>,
+    stop: CancellationToken,
+) -> Result<BTreeSet<String>, RunError> {
+    let kept = dir.kept().await?.unwrap_or_default();
+    let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
+    let ctx = context(config, dir.clone(), dir.tombstones().await?, stop)?;
+    let mut members = BTreeSet::new();
+    // Made now, where an earlier `forget` has removed them.
+    for part in group::clusters(&ctx, &dir.manifests(IMAGES).await?).await? {
+        let Some(file) = part.files.get("rows") else { continue };
+        let mut rows = read_rows::<Member>(dir.store(), &file.path, 4096).await?;
+        while let Some(batch) = rows.next().await? {
+            let looks = batch.into_iter().map(|member| member.look);
+            let found = looks.filter(|look| clusters.contains(look.cluster_id.as_str()));
+            members.extend(found.map(|look| look.image_id.to_string()));
+        }
+    }
+    Ok(members)
+}
+
+/// The columns of `image_clusters` that say which image is in which cluster.
+#[derive(Debug, Serialize, Deserialize)]
+struct Member {
+    look: MemberLook,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MemberLook {
+    image_id: ImageId,
+    cluster_id: ImageId,
+}
+
+impl Row for Member {
+    fn fields() -> Vec<FieldRef> {
+        let look = DataType::Struct(vec![text("image_id"), text("cluster_id")].into());
+        vec![required("look", look)]
+    }
+
+    fn weight(&self) -> usize {
+        160
+    }
+}
+
+/// Removes what `tune-pairs`, `eval-prompts` and `search index` left in the run directory itself: pages
+/// and tables at its top, and folders that are an index.
+fn remove_copies(dir: &Path) -> Result<(), StoreError> {
+    let error = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| StoreError::corrupt(path, error)
+    };
+    let entries = std::fs::read_dir(dir).map_err(error(dir))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if is_index(&path) {
+            std::fs::remove_dir_all(&path).map_err(error(&path))?;
+        } else if path.extension().is_some_and(|end| end == "html" || end == "parquet") {
+            std::fs::remove_file(&path).map_err(error(&path))?;
+        } else {
+            continue;
+        }
+        tracing::info!("{} is removed: it shows what the run had", path.display());
+    }
+    Ok(())
+}
+
+fn is_index(path: &Path) -> bool {
+    ["index.json", "items.jsonl"].iter().all(|name| path.join(name).is_file())
+}
