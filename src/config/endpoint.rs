@@ -215,6 +215,7 @@ pub struct Budget {
     pub max_cost: f64,
     /// Most tokens that a run may use, in and out; 0 = no cap.
     pub max_tokens: u64,
-    /// Price of a million tokens by model. A model that is not listed costs nothing.
+    /// Price of a million tokens by model. One that is not listed costs nothing, and is not asked where
+    /// `max_cost` is set.
     pub prices: BTreeMap<String, Price>,
 }

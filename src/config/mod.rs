@@ -470,6 +470,35 @@ pub enum ExportImages {
     None,
 }
 
+impl Config {
+    /// A cap on money holds only what has a price.
+    fn check_prices(&self) -> Result<(), OutOfRange> {
+        let steps = [
+            (
+                self.describe.provider != DescribeProvider::PageText,
+                &self.describe.endpoint.model,
+                "has no price for describe.endpoint.model, so budget.max_cost would not hold it",
+            ),
+            (
+                self.pair.similarity == Similarity::Endpoint,
+                &self.embed.endpoint.model,
+                "has no price for embed.endpoint.model, so budget.max_cost would not hold it",
+            ),
+            (
+                self.instruct.provider != InstructProvider::Template,
+                &self.instruct.endpoint.model,
+                "has no price for instruct.endpoint.model, so budget.max_cost would not hold it",
+            ),
+        ];
+        for (asks, model, problem) in steps {
+            if self.budget.max_cost > 0.0 && asks && !self.budget.prices.contains_key(model) {
+                return Err(OutOfRange { key: "budget.prices", problem });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Settings for Config {
     const LISTED: &'static str = "`mine config`";
 
@@ -533,6 +562,7 @@ impl Settings for Config {
         if self.group.hash_radius > 6 {
             return Err(OutOfRange { key: "group.hash_radius", problem: "must be 6 or less" });
         }
+        self.check_prices()?;
         let shares = [
             ("run.failure_budget", self.run.failure_budget),
             ("filter.boilerplate_share", self.filter.boilerplate_share),

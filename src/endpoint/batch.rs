@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::ask::{Answer, Ask, Format};
+use super::ask::{Answer, Ask, Format, Usage};
 use super::openai::{Dialect, batch_line, read_batch_line};
 use super::trouble::Trouble;
 use crate::store::StoreError;
@@ -25,7 +25,9 @@ pub struct BatchFiles {
     max_requests: usize,
     max_bytes: usize,
     results: HashMap<Short, Places>,
-    waiting: HashSet<Short>,
+    waiting: HashMap<Short, Usage>,
+    /// Written by this process: of two equal questions one goes out.
+    asked: HashSet<Short>,
     files: Vec<File>,
     next: u32,
     open: Option<Open>,
@@ -74,7 +76,8 @@ impl BatchFiles {
             max_requests,
             max_bytes,
             results: HashMap::new(),
-            waiting: HashSet::new(),
+            waiting: HashMap::new(),
+            asked: HashSet::new(),
             files: Vec::new(),
             next: 0,
             open: None,
@@ -98,6 +101,14 @@ impl BatchFiles {
     /// Requests that were sent off and have not come back.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// What these may use, about: they are answered whether there is money left or not.
+    pub fn away(&self) -> Usage {
+        self.waiting.values().fold(Usage::default(), |sum, usage| Usage {
+            input: sum.input + usage.input,
+            output: sum.output + usage.output,
+        })
     }
 
     /// Requests written by this process.
@@ -124,10 +135,12 @@ impl BatchFiles {
                 _ => {}
             }
         }
-        Ok(if self.waiting.contains(&short) { Taken::Waiting } else { Taken::Open })
+        let is_away = self.waiting.contains_key(&short) || self.asked.contains(&short);
+        Ok(if is_away { Taken::Waiting } else { Taken::Open })
     }
 
-    /// Writes a request.
+    /// Writes a request. An id is unique in the files that one process writes: services turn down files
+    /// with one twice.
     pub fn ask(
         &mut self,
         key: &str,
@@ -135,6 +148,9 @@ impl BatchFiles {
         model: &str,
         format: Format,
     ) -> Result<(), StoreError> {
+        if !self.asked.insert(short(key)) {
+            return Ok(());
+        }
         let mut line = batch_line(key, ask, model, format, Dialect::default());
         line.push(b'\n');
         let is_full = self.open.as_ref().is_some_and(|open| {
@@ -205,24 +221,27 @@ impl BatchFiles {
             return Ok(());
         };
         self.next = self.next.max(number + 1);
-        let mut ids = Vec::new();
+        let mut sent = Vec::new();
         let file = File::open(path).map_err(at(path))?;
         each_line(&file, path, |line| {
-            if let Ok(Id { custom_id }) = serde_json::from_slice(line) {
-                ids.push(short(&custom_id));
+            if let Ok(Sent { custom_id, body }) = serde_json::from_slice(line) {
+                let output = body.max_tokens.or(body.max_completion_tokens).unwrap_or_default();
+                sent.push((short(&custom_id), Usage { input: line.len() as u64 / 4, output }));
             }
         })?;
         // What failed and was asked again has had a line before this file came back.
         let mut is_back = false;
-        for id in &ids {
+        for (id, _) in &sent {
             let times = times_asked.entry(*id).or_default();
             *times += 1;
             is_back |= self.results.get(id).is_some_and(|places| places.lines >= *times);
         }
-        if is_back {
-            self.waiting.retain(|id| !ids.contains(id));
-        } else {
-            self.waiting.extend(ids);
+        for (id, usage) in sent {
+            if is_back {
+                self.waiting.remove(&id);
+            } else {
+                self.waiting.insert(id, usage);
+            }
         }
         Ok(())
     }
@@ -237,9 +256,18 @@ impl BatchFiles {
     }
 }
 
+/// A line of ours.
 #[derive(Deserialize)]
-struct Id {
+struct Sent {
     custom_id: String,
+    #[serde(default)]
+    body: SentBody,
+}
+
+#[derive(Default, Deserialize)]
+struct SentBody {
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
 }
 
 /// Files of lines in a folder, by name.
@@ -309,9 +337,13 @@ mod tests {
         }
         batch.close().unwrap();
         assert_eq!((batch.written(), lines_files(folder).unwrap().len()), (5, 3));
+        assert_eq!(batch.away(), Usage::default());
 
         let mut batch = open(folder);
         assert_eq!(batch.waiting(), 5);
+        let Usage { input, output } = batch.away();
+        assert_eq!(output, 5 * u64::from(sample().max_tokens));
+        assert!((500..1000).contains(&input), "{input}");
         assert!(matches!(batch.take("a", 1).unwrap(), Taken::Waiting));
 
         // The second file comes back with a failure and a loss, the first one not yet.
@@ -337,6 +369,18 @@ mod tests {
         assert!(matches!(taken, Taken::GivenUp(why) if why.contains("upstream failed")));
         assert!(matches!(batch.take("d", 2).unwrap(), Taken::Open));
         assert!(matches!(batch.take("e", 1).unwrap(), Taken::Waiting));
+    }
+
+    #[test]
+    fn an_id_is_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut batch = open(folder.path());
+        for key in ["a", "b", "a", "c", "a"] {
+            batch.ask(key, &sample(), "m", Format::Text).unwrap();
+            assert!(matches!(batch.take(key, 0).unwrap(), Taken::Waiting));
+        }
+        batch.close().unwrap();
+        assert_eq!((batch.written(), open(folder.path()).waiting()), (3, 3));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::header::LOCATION;
 use serde_json::Value;
 
-use super::complaint::Complaint;
+use super::complaint::{Complaint, Theirs};
 use super::pause::{asked, retry_after};
 use super::trouble::{Trouble, broken, is_good, told};
 
@@ -171,8 +171,14 @@ pub fn classify(
 }
 
 /// What a body that is no JSON means; under a good status it is half an answer, or no endpoint's.
-pub fn unreadable(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Trouble {
-    let complaint = Complaint::raw(body);
+pub fn unreadable(
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    theirs: Theirs<'_>,
+    now: SystemTime,
+) -> Trouble {
+    let complaint = Complaint::raw(body).about(theirs);
     if is_good(status) {
         return broken(status, &format!("no JSON: {}", complaint.message), None);
     }
@@ -313,7 +319,7 @@ mod tests {
     #[test]
     fn pages_are_read_as_they_are() {
         let page = b"<html><title>502 Bad Gateway</title>\r\n";
-        let of = |status| unreadable(status, &HeaderMap::new(), page, NOW);
+        let of = |status| unreadable(status, &HeaderMap::new(), page, Theirs(&[]), NOW);
         assert_eq!(of(502).detail(), "status 502: <html><title>502 Bad Gateway</title>");
         assert_eq!(kind(&of(404)), "abort");
         assert_eq!(of(200).detail(), "status 200: no JSON: <html><title>502 Bad Gateway</title>");

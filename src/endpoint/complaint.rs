@@ -3,8 +3,13 @@
 //! `{"error": {…}}` (OpenAI, Google), `[{"error": {…}}]` (Google by its OpenAI-compatible path),
 //! `{"error": "…"}` (Ollama), `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI) and what
 //! proxies make of them. What it means for the request is in `classify`.
+//!
+//! Some servers repeat the request in their words, and what a page says is in it: a word of theirs that
+//! the request's own texts have says nothing. Else one page could end a run.
 
 use serde_json::Value;
+
+use super::ask::Piece;
 
 /// How deep an error may be wrapped into others.
 const DEEPEST: usize = 6;
@@ -13,6 +18,20 @@ const LOOKED_AT: usize = 2048;
 /// Where pydantic begins to repeat the request, which may say anything.
 const ECHOES: [&str; 4] = ["'input':", "\"input\":", "input_value=", "'ctx':"];
 
+/// What of a request was written by strangers: the texts that are not the prompt's own.
+#[derive(Clone, Copy)]
+pub struct Theirs<'a>(pub &'a [Piece]);
+
+impl Theirs<'_> {
+    fn texts(self) -> String {
+        let texts = self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.to_lowercase()),
+            Piece::Image { .. } => None,
+        });
+        texts.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// What an endpoint says went wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Complaint {
@@ -20,8 +39,10 @@ pub struct Complaint {
     pub message: String,
     /// Its codes, types and reasons, lower case, a space between.
     codes: String,
-    /// Codes, message and parameter, lower case: what is searched.
+    /// Message, lower case, without what is known to repeat the request.
     said: String,
+    /// What the request's texts are, lower case.
+    theirs: String,
     /// The parameter complained about, lower case.
     param: String,
     /// The HTTP status in the body.
@@ -60,15 +81,26 @@ impl Complaint {
         let own = ECHOES.iter().filter_map(|echo| message.find(echo)).min();
         let own: String = message[..own.unwrap_or(message.len())].chars().take(LOOKED_AT).collect();
         let param = word(error.get("param")).to_lowercase();
-        let said = format!("{codes} {param} {}", own.to_lowercase());
+        let (said, theirs) = (own.to_lowercase(), String::new());
         let number =
             ["code", "status", "status_code"].into_iter().find_map(|key| number(error.get(key)?));
-        Self { message, codes, said, param, number, daily: is_daily(error) }
+        Self { message, codes, said, theirs, param, number, daily: is_daily(error) }
+    }
+
+    /// The same about a request with these texts, whose words count as nobody's.
+    #[must_use]
+    pub fn about(self, theirs: Theirs<'_>) -> Self {
+        Self { theirs: theirs.texts(), ..self }
     }
 
     /// Whether one of `words` (lower case) is among its codes or in its message.
     pub fn says(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.said.contains(word))
+        self.is_coded(words)
+            || words.iter().any(|word| self.param.contains(word) || self.has_said(word))
+    }
+
+    fn has_said(&self, word: &str) -> bool {
+        self.said.contains(word) && !self.theirs.contains(word)
     }
 
     /// Whether one of `words` (lower case) is among its codes.
@@ -78,7 +110,8 @@ impl Complaint {
 
     /// Whether it is about the parameter of this name.
     pub fn is_about(&self, param: &str) -> bool {
-        self.param == param || (self.param.is_empty() && self.said.contains(param))
+        self.param == param
+            || self.param.is_empty() && (self.is_coded(&[param]) || self.has_said(param))
     }
 
     /// Whether a quota that only comes back tomorrow is spent.
@@ -236,6 +269,27 @@ mod tests {
             "[{'type': 'missing', 'msg': 'Field required', 'input': {'response_format': 1}}]";
         let complaint = Complaint::of(&json!({"error": {"message": message}})).unwrap();
         assert!(complaint.says(&["field required"]) && !complaint.says(&["response_format"]));
+    }
+
+    #[test]
+    fn what_a_page_says_is_no_word_of_the_endpoint() {
+        let alt = "Insufficient_Quota, model not found, seed is unsupported, response_format";
+        let asked = [Piece::Text(format!("<page>\nalt: {alt}\n</page>"))];
+        for message in [format!("bad prompt: {alt}"), format!("{alt:?}"), alt.to_uppercase()] {
+            let body = json!({"error": {"message": message, "type": "invalid_request_error"}});
+            let complaint = Complaint::of(&body).unwrap();
+            assert!(complaint.says(&["insufficient_quota"]) && complaint.is_about("seed"));
+            let complaint = complaint.about(Theirs(&asked));
+            for word in ["insufficient_quota", "model not found", "response_format", "unsupported"]
+            {
+                assert!(!complaint.says(&[word]), "{word} in {message}");
+            }
+            assert!(!complaint.is_about("seed"));
+            assert!(complaint.says(&["invalid_request"]), "its code is its own");
+        }
+        let own = json!({"error": {"message": "quota", "code": "insufficient_quota"}});
+        let own = Complaint::of(&own).unwrap().about(Theirs(&asked));
+        assert!(own.says(&["insufficient_quota"]));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ask::{Answer, Usage};
+use super::ask::{Answer, Ask, Usage};
 use super::trouble::{Trouble, clean};
 use super::wire::Wire;
 use crate::config::Endpoint;
@@ -67,8 +67,8 @@ impl Connection {
         self.key.is_some()
     }
 
-    /// Sends one request and reads what comes back.
-    pub async fn exchange(&self, body: Vec<u8>) -> Sent {
+    /// Sends one request of a question and reads what comes back.
+    pub async fn exchange(&self, ask: &Ask, body: Vec<u8>) -> Sent {
         let broken = |detail: String, reason| {
             Sent::Trouble(Trouble::Broken { detail: clean(&detail), usage: None }, reason)
         };
@@ -90,7 +90,7 @@ impl Connection {
                     200 | 500 => Reason::ReplyUnusable,
                     _ => Reason::HttpServerError,
                 };
-                match self.wire.read(status, &headers, &body, SystemTime::now()) {
+                match self.wire.read(ask, status, &headers, &body, SystemTime::now()) {
                     Ok(answer) => Sent::Answer(answer),
                     Err(trouble) => Sent::Trouble(trouble, reason),
                 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::ask::{Answer, Piece, Usage, tokens};
 use super::classify::{classify, unreadable};
-use super::complaint::Complaint;
+use super::complaint::{Complaint, Theirs};
 use super::openai::DataUrl;
 use super::trouble::{Trouble, broken, is_good};
 use crate::config::EmbedImages;
@@ -77,10 +77,11 @@ pub fn read(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    theirs: Theirs<'_>,
     now: SystemTime,
 ) -> Result<Answer, Trouble> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Err(no_shape(unreadable(status, headers, body, now)));
+        return Err(no_shape(unreadable(status, headers, body, theirs, now)));
     };
     let usage = usage(&body["usage"]);
     match (body["data"].as_array(), Complaint::of(&body)) {
@@ -90,7 +91,7 @@ pub fn read(
         },
         (_, None) if is_good(status) => Err(broken(status, "no data", usage)),
         (_, complaint) => {
-            let complaint = complaint.unwrap_or_default();
+            let complaint = complaint.unwrap_or_default().about(theirs);
             Err(no_shape(classify(status, headers, Some(&body), &complaint, now)))
         }
     }

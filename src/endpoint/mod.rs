@@ -3,8 +3,8 @@
 //! In reading order: [`ask`] (a question and an answer, whatever the wire), [`wire`] with [`openai`],
 //! [`gemini`] and [`embeddings`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
 //! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
-//! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] (answers kept, so that nothing is
-//! asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
+//! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] with [`flights`] (answers kept,
+//! so that nothing is asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
 //! what is taken back).
 
 mod ask;
@@ -15,6 +15,7 @@ mod complaint;
 mod connection;
 mod embeddings;
 mod estimate;
+mod flights;
 mod gemini;
 #[cfg(test)]
 mod hostile;
@@ -34,10 +35,13 @@ pub use ask::{Answer, Ask, Format, Piece, Usage};
 pub use batch::{BatchFiles, Taken};
 pub use embeddings::{Misfit, read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
-pub use model::{Model, ModelError, Question, Verdict};
+pub use flights::{Flight, Landing};
+pub use model::{Course, Model, ModelError, Question, Verdict};
 pub use notes::{Notes, erase};
 pub use prompt::{Prompt, PromptError, hash};
-pub use replies::{AskError, Ended, Outcome, PartReplies, REPLIES, Reply, spent};
+pub use replies::{
+    AskError, Claims, Ended, KnownReplies, Outcome, PartReplies, REPLIES, Reply, StepReplies, spent,
+};
 pub use schema::{Checked, SchemaError, Unfit};
 pub use tally::{BudgetSpent, Reservation, Tally, Totals, cost};
 pub use wire::Wire;

@@ -41,6 +41,16 @@ pub struct Question {
     pub ask: Ask,
 }
 
+/// What a call took and met on its way, however it ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Course {
+    /// What was paid for, all tries together.
+    pub totals: Totals,
+    /// Whether nothing, or half an answer, came back of this question before: of an earlier try, or in
+    /// an earlier run. Such a question is no witness against the endpoint.
+    pub has_stalled: bool,
+}
+
 /// What came of a question.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -143,6 +153,7 @@ impl Model {
             tokens_per_minute: config.tokens_per_minute,
             cooldown: COOLDOWN,
             give_up: Duration::from_secs_f64(config.give_up_s),
+            has_answered,
         };
         Ok(Self {
             wire,
@@ -166,26 +177,28 @@ impl Model {
         self.config.concurrency
     }
 
+    /// Whether the endpoint gave an answer, in an earlier run or this one.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
     /// Asks until there is an answer that `fits`, or tries are spent. An answer that was given and
-    /// does not fit is the reply then. What it took, all tries together, is added to `totals`, also
-    /// where the last of them was an error.
+    /// does not fit is the reply then. What it took and met is noted in `course`, also where the last
+    /// try was an error.
     pub async fn ask(
         &self,
         question: &Question,
         fits: impl Fn(&str) -> bool,
-        totals: &mut Totals,
+        course: &mut Course,
     ) -> Result<Verdict, ModelError> {
         let deadline = Instant::now() + Duration::from_secs_f64(self.config.total_timeout_s);
         let estimate = estimate(&question.ask);
         let mut pauses = Pauses::new(self.config.retries);
         let mut attempt = 0;
         loop {
-            let sent = match self.send(question, estimate, attempt, deadline, totals).await? {
-                Some(sent) => sent,
-                None => {
-                    let detail = "no turn within total_timeout_s".to_owned();
-                    return Ok(Verdict::Failed { reason: Reason::Timeout, detail });
-                }
+            let sent = match self.send(question, estimate, attempt, deadline, course).await? {
+                Ok(sent) => sent,
+                Err(detail) => return Ok(Verdict::Failed { reason: Reason::Timeout, detail }),
             };
             match sent {
                 Sent::Answer(answer) => {
@@ -231,25 +244,26 @@ impl Model {
         }
     }
 
-    /// Waits for a turn, sends one request and counts what it took; nothing where the deadline came
-    /// first.
+    /// Waits for a turn, sends one request and counts what it took; or says why there is no turn for
+    /// this question.
     async fn send(
         &self,
         question: &Question,
         estimate: Usage,
         attempt: u64,
         deadline: Instant,
-        totals: &mut Totals,
-    ) -> Result<Option<Sent>, ModelError> {
+        course: &mut Course,
+    ) -> Result<Result<Sent, String>, ModelError> {
         let tokens = estimate.input + estimate.output;
         let turn = tokio::select! {
             biased;
             () = self.halt.cancelled() => return Err(ModelError::Halted),
-            turn = timeout_at(deadline, self.pace.turn(tokens)) => turn,
+            turn = timeout_at(deadline, self.pace.turn_of(tokens, course.has_stalled)) => turn,
         };
         let turn = match turn {
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Err("no turn within total_timeout_s".to_owned())),
             Ok(Ok(turn)) => turn,
+            Ok(Err(down)) if !down.is_final => return Ok(Err(down.to_string())),
             Ok(Err(down)) => {
                 let last = self.last_trouble.lock().expect("no holder panics").clone();
                 let (url, problem) = (self.connection.url().to_owned(), down.to_string());
@@ -260,9 +274,9 @@ impl Model {
         let reserved = self.tally.reserve(self.price, estimate)?;
         let manner = *self.manner.lock().expect("no holder panics");
         let body = self.wire.body(&question.ask, &self.config, manner, attempt);
-        let sent = self.connection.exchange(body).await;
+        let sent = self.connection.exchange(&question.ask, body).await;
         if let Some(usage) = sent.usage(estimate) {
-            totals.add(&self.tally.settle(self.price, usage));
+            course.totals.add(&self.tally.settle(self.price, usage));
         }
         drop(reserved);
         match &sent {
@@ -278,6 +292,10 @@ impl Model {
                 match reason {
                     // It works, and fails at this request: no reason to stop asking others.
                     Reason::ReplyUnusable => turn.succeeded(),
+                    Reason::Timeout | Reason::BodyBroken => {
+                        turn.stalled(course.has_stalled);
+                        course.has_stalled = true;
+                    }
                     _ => turn.broken(),
                 }
             }
@@ -288,7 +306,7 @@ impl Model {
                 }
             }
         }
-        Ok(Some(sent))
+        Ok(Ok(sent))
     }
 
     /// Asks for less from now on, where the endpoint did not know what was asked for.
@@ -316,7 +334,7 @@ impl Model {
     /// it is not this request that it does not like.
     fn none_but_skips(&self, detail: &str) -> Result<(), ModelError> {
         let skips = self.skips.fetch_add(1, Ordering::Relaxed) + 1;
-        if skips < MAX_SKIPS || self.has_answered.load(Ordering::Relaxed) {
+        if skips < MAX_SKIPS || self.has_answered() {
             return Ok(());
         }
         let detail = format!("none of the first {skips} requests was taken: {detail}");
@@ -327,7 +345,7 @@ impl Model {
     /// answers each with an error is as good as down.
     fn none_but_failures(&self, last: &str) -> Result<(), ModelError> {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures < MAX_FAILURES || self.has_answered.load(Ordering::Relaxed) {
+        if failures < MAX_FAILURES || self.has_answered() {
             return Ok(());
         }
         let problem = format!("all of the first {failures} calls failed");

@@ -3,7 +3,7 @@
 //! A request reserves what it may cost at most before it is sent, and settles what it did cost after
 //! it. The sum survives in the replies themselves: each names its tokens.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -61,7 +61,7 @@ struct State {
     reserved_cost: f64,
 }
 
-/// What one request may cost at most; given back when dropped.
+/// What requests may cost at most; given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     state: Arc<Mutex<State>>,
@@ -84,7 +84,7 @@ impl Tally {
     /// Sets aside what a request may use at most.
     pub fn reserve(&self, price: Price, usage: Usage) -> Result<Reservation, BudgetSpent> {
         let (tokens, cost) = (usage.input + usage.output, cost(price, usage));
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         let spent_tokens = state.spent.input + state.spent.output + state.reserved_tokens;
         let spent_cost = state.spent.cost + state.reserved_cost;
         let Budget { max_tokens, max_cost, .. } = self.budget;
@@ -101,9 +101,18 @@ impl Tally {
             let (cap, spent) = (max_cost, spent_cost);
             return Err(BudgetSpent { key: "budget.max_cost", cap, spent, reserved: cost });
         }
+        Ok(self.held(state, tokens, cost))
+    }
+
+    /// Sets aside what was sent already and may be answered, whatever the caps say by now.
+    pub fn set_aside(&self, price: Price, usage: Usage) -> Reservation {
+        self.held(lock(&self.state), usage.input + usage.output, cost(price, usage))
+    }
+
+    fn held(&self, mut state: MutexGuard<'_, State>, tokens: u64, cost: f64) -> Reservation {
         state.reserved_tokens += tokens;
         state.reserved_cost += cost;
-        Ok(Reservation { state: Arc::clone(&self.state), tokens, cost })
+        Reservation { state: Arc::clone(&self.state), tokens, cost }
     }
 
     /// Counts an answered request.
@@ -120,6 +129,14 @@ impl Tally {
     }
 }
 
+impl Reservation {
+    /// Takes another of the same tally in.
+    pub fn join(&mut self, mut other: Self) {
+        self.tokens += std::mem::take(&mut other.tokens);
+        self.cost += std::mem::take(&mut other.cost);
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
@@ -133,7 +150,7 @@ pub fn cost(price: Price, usage: Usage) -> f64 {
     (usage.input as f64 * price.input + usage.output as f64 * price.output) / 1e6
 }
 
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().expect("no holder of this lock panics")
 }
 
@@ -162,6 +179,11 @@ mod tests {
         drop(first);
         assert!(tally.reserve(Price::default(), usage(60, 8)).is_ok());
         assert!(tally.reserve(Price::default(), usage(60, 9)).is_err());
+        let mut held = tally.set_aside(Price::default(), usage(60, 9));
+        held.join(tally.set_aside(Price::default(), usage(1000, 0)));
+        assert!(tally.reserve(Price::default(), usage(1, 0)).is_err());
+        drop(held);
+        assert!(tally.reserve(Price::default(), usage(60, 8)).is_ok());
     }
 
     #[test]

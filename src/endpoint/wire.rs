@@ -6,6 +6,7 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::ask::{Answer, Ask, Format};
+use super::complaint::Theirs;
 use super::openai::Dialect;
 use super::trouble::{Parameter, Trouble};
 use super::{embeddings, gemini, openai};
@@ -132,18 +133,20 @@ impl Wire {
         }
     }
 
-    /// Reads what came back.
+    /// Reads what came back of a question.
     pub fn read(
         self,
+        ask: &Ask,
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
         now: SystemTime,
     ) -> Result<Answer, Trouble> {
+        let theirs = Theirs(&ask.user);
         match self {
-            Self::OpenAi => openai::read(status, headers, body, now),
-            Self::Gemini => gemini::read(status, headers, body, now),
-            Self::Embeddings(_) => embeddings::read(status, headers, body, now),
+            Self::OpenAi => openai::read(status, headers, body, theirs, now),
+            Self::Gemini => gemini::read(status, headers, body, theirs, now),
+            Self::Embeddings(_) => embeddings::read(status, headers, body, theirs, now),
         }
     }
 }

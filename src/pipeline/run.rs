@@ -152,14 +152,7 @@ impl RunStage {
             Self::Describe => {
                 describe::run(ctx, &table(GROUPS).await?, &table(IMAGES).await?).await?
             }
-            Self::Embed => {
-                let inputs = embed::Inputs {
-                    groups: table(GROUPS).await?,
-                    descriptions: table(DESCRIPTIONS).await?,
-                    images: table(IMAGES).await?,
-                };
-                embed::run(ctx, &inputs).await?
-            }
+            Self::Embed => embed::run(ctx, &embed_inputs(&ctx.run).await?).await?,
             Self::Pair => {
                 let inputs = pair::Inputs {
                     groups: table(GROUPS).await?,
@@ -168,14 +161,7 @@ impl RunStage {
                 };
                 pair::run(ctx, &inputs).await?
             }
-            Self::Instruct => {
-                let inputs = instruct::Inputs {
-                    groups: table(GROUPS).await?,
-                    descriptions: table(DESCRIPTIONS).await?,
-                    pairs: table(PAIRS).await?,
-                };
-                instruct::run(ctx, &inputs).await?
-            }
+            Self::Instruct => instruct::run(ctx, &instruct_inputs(&ctx.run).await?).await?,
             Self::Export => {
                 let inputs = export::Inputs {
                     images: table(IMAGES).await?,
@@ -189,6 +175,22 @@ impl RunStage {
         };
         Ok(())
     }
+}
+
+async fn embed_inputs(run: &RunDir) -> Result<embed::Inputs, StoreError> {
+    Ok(embed::Inputs {
+        groups: run.manifests(GROUPS).await?,
+        descriptions: run.manifests(DESCRIPTIONS).await?,
+        images: run.manifests(IMAGES).await?,
+    })
+}
+
+async fn instruct_inputs(run: &RunDir) -> Result<instruct::Inputs, StoreError> {
+    Ok(instruct::Inputs {
+        groups: run.manifests(GROUPS).await?,
+        descriptions: run.manifests(DESCRIPTIONS).await?,
+        pairs: run.manifests(PAIRS).await?,
+    })
 }
 
 /// How a run that came to its end went.
@@ -416,8 +418,8 @@ async fn forecasts(
         let input = dir.manifests(table).await?;
         let forecast = match stage {
             RunStage::Describe => describe::forecast(config, dir, &input).await?,
-            RunStage::Embed => embed::forecast(config, dir, &input).await?,
-            _ => instruct::forecast(config, dir, &input).await?,
+            RunStage::Embed => embed::forecast(config, dir, &embed_inputs(dir).await?).await?,
+            _ => instruct::forecast(config, dir, &instruct_inputs(dir).await?).await?,
         };
         if forecast.is_some() {
             forecasts.push((stage, forecast.filter(|_| !input.is_empty())));

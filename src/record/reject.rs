@@ -142,7 +142,7 @@ reasons! {
         EmptyCaption = "empty_caption",
         /// The model sees no relation worth an instruction.
         NoRelation = "no_relation",
-        /// An instruction of too few or too many words.
+        /// An instruction, or a relation, of too few or too many words.
         InstructionLength = "instruction_length",
         /// An instruction that speaks of the first image, image B, the target image…
         NamesImages = "names_images",
@@ -154,12 +154,14 @@ reasons! {
         TemplateLike = "template_like",
         /// An instruction with a number that neither the page nor the images have.
         InventedDetail = "invented_detail",
-        /// An instruction with placeholders, markup or addresses in it.
+        /// An instruction, or a relation, with placeholders, markup or addresses in it.
         Malformed = "malformed",
-        /// An instruction in another language than `instruct.language`.
+        /// An instruction, or a relation, in another language than `instruct.language`.
         WrongLanguage = "wrong_language",
         /// The same instruction as another of its group.
         DuplicateInstruction = "duplicate_instruction",
+        /// The pair has `instruct.max_instructions` good ones already.
+        InstructionLimit = "instruction_limit",
         /// In the val or test split, and one of its clusters is in train.
         SplitLeak = "split_leak",
         /// Past `export.max_per_domain`.

@@ -14,16 +14,14 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, StageError};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, Price};
 use crate::endpoint::{
-    Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, Model, ModelError, Outcome, PartReplies,
-    Piece, Prompt, Question, Tally, Totals, Unfit, Usage, Wire, cost, hash, spent,
+    Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, KnownReplies, Model, ModelError,
+    Outcome, PartReplies, Piece, Prompt, Question, StepReplies, Tally, Totals, Unfit, Usage, Wire,
+    cost, hash, spent,
 };
 use crate::record::Reason;
-use crate::store::{Manifest, Row, RunDir, read_rows};
-
-/// Rows that a forecast looks at.
-const SAMPLE: usize = 200;
+use crate::store::RunDir;
 
 /// A step that asks a model.
 pub struct Asking {
@@ -32,11 +30,11 @@ pub struct Asking {
     model: Option<Model>,
     tally: Tally,
     has_answered: bool,
-    prompt: Prompt,
+    replies: StepReplies,
+    renderer: Renderer,
     schema: Checked,
     schema_name: &'static str,
     endpoint: Endpoint,
-    prompt_hash: String,
     generator: String,
     halt: CancellationToken,
 }
@@ -78,13 +76,13 @@ impl Asking {
             model: None,
             tally,
             has_answered: spent(ctx.run.store().local(), step)?.calls > 0,
-            prompt: prompt(step, texts)?,
+            replies: StepReplies::new(ctx.run.store().local(), step),
+            renderer: Renderer::new(step, wire, endpoint, texts)?,
             schema: Checked::new(texts.schema).map_err(|problem| StageError::Prompt {
                 key: format!("{step}.schema"),
                 problem: problem.to_string(),
             })?,
             schema_name: texts.schema_name,
-            prompt_hash: prompt_hash(wire, endpoint, texts),
             generator: format!("{}/{}", wire.name(), endpoint.model),
             endpoint: endpoint.clone(),
             halt,
@@ -98,6 +96,11 @@ impl Asking {
         let model = Model::new(self.step, self.wire, &self.endpoint, &self.tally, answered, halt)?;
         self.model = Some(model);
         Ok(())
+    }
+
+    /// Finds the replies of all parts, so that no part asks what another was answered.
+    pub fn index(&self) -> Result<(), StageError> {
+        Ok(self.replies.index()?)
     }
 
     /// Whether there is an endpoint that answers now.
@@ -117,7 +120,7 @@ impl Asking {
 
     /// Hash of everything but the content that decides over an answer.
     pub fn prompt_hash(&self) -> &str {
-        &self.prompt_hash
+        &self.renderer.prompt_hash
     }
 
     /// Provider and model.
@@ -126,20 +129,13 @@ impl Asking {
     }
 
     /// The replies of a part.
-    pub fn replies(&self, ctx: &Context, part: u32) -> Result<PartReplies, StageError> {
-        Ok(PartReplies::open(ctx.run.store().local(), self.step, part)?)
+    pub fn replies(&self, part: u32) -> Result<PartReplies, StageError> {
+        Ok(self.replies.part(part)?)
     }
 
     /// Fills the template in. `images` are the ids of the images that go along.
     pub fn render(&self, data: &impl Serialize, images: &[&str]) -> Result<Rendered, StageError> {
-        let (system, user) = render(&self.prompt, self.step, data)?;
-        let parts = [&[self.prompt_hash.as_str(), &system, &user], images].concat();
-        let mut key = Sha256::new();
-        for part in parts {
-            key.update((part.len() as u64).to_be_bytes());
-            key.update(part);
-        }
-        Ok(Rendered { key: hex::encode(key.finalize()), system, user })
+        self.renderer.render(data, images)
     }
 
     /// A question with its images.
@@ -175,7 +171,7 @@ impl Asking {
             Ok(outcome?)
         };
         let asked = drive(&self.halt, model.concurrency(), questions, ask).await;
-        replies.seal()?;
+        replies.seal().await?;
         asked?;
         ctx.go_on()
     }
@@ -239,63 +235,103 @@ pub async fn drive<Q>(
     failure.map_or(Ok(()), Err)
 }
 
-/// What the rest of a step takes, about. `images` go along with each question; `data` is what the
-/// template sees of a row.
-#[expect(clippy::too_many_arguments, reason = "all of what a step is made of, once")]
-pub async fn forecast_of<R: Row>(
-    config: &Config,
-    run: &RunDir,
+/// A prompt, and what names the questions made of it.
+struct Renderer {
     step: &'static str,
-    input: &[Manifest],
-    endpoint: &Endpoint,
-    texts: &Texts<'_>,
-    images: u64,
-    data: impl Fn(&R) -> serde_json::Value,
-) -> Result<Forecast, StageError> {
-    let prompt = prompt(step, texts)?;
-    let (mut sampled, mut bytes) = (0, 0);
-    for file in input.iter().filter_map(|part| part.files.get("rows")) {
-        let mut rows = read_rows::<R>(run.store(), &file.path, SAMPLE).await?;
-        for row in rows.next().await?.unwrap_or_default() {
-            let (system, user) = render(&prompt, step, &data(&row))?;
-            sampled += 1;
-            bytes += (system.len() + user.len()) as u64;
-        }
-        if sampled >= SAMPLE as u64 {
-            break;
-        }
+    prompt: Prompt,
+    prompt_hash: String,
+}
+
+impl Renderer {
+    fn new(
+        step: &'static str,
+        wire: Wire,
+        endpoint: &Endpoint,
+        texts: &Texts<'_>,
+    ) -> Result<Self, StageError> {
+        let extra = match texts.demonstrations {
+            "" => Vec::new(),
+            text => vec![("demonstrations", text)],
+        };
+        let prompt = Prompt::new(step, texts.prompt, &extra).map_err(|problem| {
+            StageError::Prompt { key: format!("{step}.prompt"), problem: problem.to_string() }
+        })?;
+        Ok(Self { step, prompt, prompt_hash: prompt_hash(wire, endpoint, texts) })
     }
-    let rows: u64 = input.iter().map(|part| part.rows("rows")).sum();
-    let calls = rows.saturating_sub(spent(run.store().local(), step)?.calls);
-    let each = Usage {
-        input: bytes / sampled.max(1) / 4 + images * IMAGE_TOKENS,
-        output: u64::from(endpoint.max_tokens),
-    };
-    let all = Usage { input: each.input * calls, output: each.output * calls };
-    let price = Tally::new(&config.budget, Totals::default()).price(&endpoint.model);
-    Ok(Forecast { calls, input: all.input, output: all.output, cost: cost(price, all) })
+
+    fn render(&self, data: &impl Serialize, images: &[&str]) -> Result<Rendered, StageError> {
+        let rendered = self.prompt.render(data).map_err(|problem| StageError::Prompt {
+            key: format!("{}.prompt", self.step),
+            problem: problem.to_string(),
+        });
+        let (system, user) = rendered?;
+        let parts = [&[self.prompt_hash.as_str(), &system, &user], images].concat();
+        let mut key = Sha256::new();
+        for part in parts {
+            key.update((part.len() as u64).to_be_bytes());
+            key.update(part);
+        }
+        Ok(Rendered { key: hex::encode(key.finalize()), system, user })
+    }
 }
 
-fn render(
-    prompt: &Prompt,
-    step: &str,
-    data: &impl Serialize,
-) -> Result<(String, String), StageError> {
-    prompt.render(data).map_err(|problem| StageError::Prompt {
-        key: format!("{step}.prompt"),
-        problem: problem.to_string(),
-    })
+/// Adds up what the questions without a reply will take, about.
+pub struct Forecaster {
+    renderer: Renderer,
+    replies: StepReplies,
+    known: Option<(u32, KnownReplies)>,
+    price: Price,
+    max_tokens: u64,
+    sum: Forecast,
 }
 
-fn prompt(step: &str, texts: &Texts<'_>) -> Result<Prompt, StageError> {
-    let extra = match texts.demonstrations {
-        "" => Vec::new(),
-        text => vec![("demonstrations", text)],
-    };
-    Prompt::new(step, texts.prompt, &extra).map_err(|problem| StageError::Prompt {
-        key: format!("{step}.prompt"),
-        problem: problem.to_string(),
-    })
+impl Forecaster {
+    /// A step of which nothing is counted yet.
+    pub fn new(
+        config: &Config,
+        run: &RunDir,
+        step: &'static str,
+        wire: Wire,
+        endpoint: &Endpoint,
+        texts: &Texts<'_>,
+    ) -> Result<Self, StageError> {
+        Ok(Self {
+            renderer: Renderer::new(step, wire, endpoint, texts)?,
+            replies: StepReplies::new(run.store().local(), step),
+            known: None,
+            price: Tally::new(&config.budget, Totals::default()).price(&endpoint.model),
+            max_tokens: u64::from(endpoint.max_tokens),
+            sum: Forecast::default(),
+        })
+    }
+
+    /// Counts a question of a part, unless it has its reply there.
+    pub fn add(
+        &mut self,
+        part: u32,
+        data: &impl Serialize,
+        images: &[&str],
+    ) -> Result<(), StageError> {
+        let Rendered { key, system, user } = self.renderer.render(data, images)?;
+        let known = match self.known.take() {
+            Some(known) if known.0 == part => known,
+            _ => (part, self.replies.known(part)?),
+        };
+        if !known.1.has(&key) {
+            self.sum.calls += 1;
+            self.sum.input += (system.len() + user.len()) as u64 / 4;
+            self.sum.input += images.len() as u64 * IMAGE_TOKENS;
+            self.sum.output += self.max_tokens;
+        }
+        self.known = Some(known);
+        Ok(())
+    }
+
+    /// All of it.
+    pub fn sum(self) -> Forecast {
+        let usage = Usage { input: self.sum.input, output: self.sum.output };
+        Forecast { cost: cost(self.price, usage), ..self.sum }
+    }
 }
 
 /// Hash of prompt, demonstrations, schema, model and parameters.

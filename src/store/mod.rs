@@ -25,7 +25,7 @@ mod table;
 
 pub use fingerprint::{Fingerprint, Mismatch};
 pub use gather::{Gathered, Gatherer};
-pub use journal::{Journal, Keyed};
+pub use journal::{Journal, Keyed, Place, ShortKey, short_key};
 pub use lock::{Lock, LockAttempt};
 pub use manifest::{Counts, FileInfo, Manifest};
 pub use objects::{Store, StoreError};

@@ -7,14 +7,23 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use magiclens::config::{Budget, Endpoint, Price};
 use magiclens::endpoint::{
-    Ask, AskError, Ended, Model, ModelError, Outcome, PartReplies, Piece, Question, Tally, Totals,
-    Wire,
+    Ask, AskError, Ended, Model, ModelError, Outcome, PartReplies, Piece, Question, StepReplies,
+    Tally, Totals, Wire,
 };
+use magiclens::record::Reason;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::model_server::{Act, Call, ModelServer, answer_for};
 use crate::support::soak;
+
+/// The number in the question of a call.
+fn number(call: &Call) -> usize {
+    let asked = call.body["messages"].to_string();
+    let number = asked.split("question ").nth(1).expect("each asks its question");
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("questions have numbers")
+}
 
 fn question(n: usize) -> Question {
     let ask = Ask {
@@ -150,12 +159,30 @@ async fn storm(wire: Wire) {
             Outcome::Open => panic!("question {n} was lost"),
         }
     }
-    assert_eq!(said + cut + refused + failed, calls);
+    let figures = format!(
+        "{wire:?}: {calls} calls: {said} said, {cut} cut, {refused} refused, {failed} failed; {} requests, \
+         {paid} paid, {:?}",
+        server.calls(),
+        tally.spent(),
+    );
+    eprintln!("{figures}");
+    assert_eq!(said + cut + refused + failed, calls, "{figures}");
     assert!(said > calls * 9 / 10, "{said} of {calls} answered");
     assert!(cut > 0 && refused > 0, "{cut} cut, {refused} refused");
     assert!(paid >= (said + cut + refused) as u64 && paid <= tally.spent().calls, "{paid}");
     // One call, its retries, and what a throttled endpoint turned down.
-    assert!(server.calls() < calls * 2, "{} requests for {calls} calls", server.calls());
+    assert!(server.calls() < calls * 2, "{figures}");
+    // The storms are in the second and the fourth tenth: after them a request gets an answer as often
+    // as before.
+    let tenth = calls / 10;
+    let rate = |from: usize, to: usize| {
+        server.said(from * tenth..to * tenth) * 1000 / ((to - from) * tenth)
+    };
+    let (before, storm, after) = (rate(0, 1), rate(1, 2), rate(5, 9));
+    eprintln!(
+        "{wire:?}: answers to 1000 requests: {before}, in the storm {storm}, after it {after}"
+    );
+    assert!(storm < before && after >= before * 9 / 10, "{before}, {storm}, {after}: {figures}");
 
     // What was answered is not asked again, by another process neither.
     let asked = server.calls();
@@ -244,13 +271,9 @@ async fn an_endpoint_that_never_answers_ends_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_that_are_never_answered_do_not_hold_up_the_others() {
-    let is_poison = |n: u64| n < 60;
-    let server = ModelServer::start(move |call| {
-        let asked = call.body["messages"].to_string();
-        let number = asked.split("question ").nth(1).expect("each asks its question");
-        let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
-        let n = digits.parse().expect("questions have numbers");
-        if is_poison(n) { no_answer() } else { Act::Say(answer_for(call)) }
+    let server = ModelServer::start(|call| match number(call) {
+        0..60 => no_answer(),
+        _ => Act::Say(answer_for(call)),
     })
     .await;
     let config = Endpoint { retries: 0, concurrency: 1, ..endpoint(&server) };
@@ -271,6 +294,102 @@ async fn questions_that_are_never_answered_do_not_hold_up_the_others() {
         assert_eq!((0..200).filter(failed).count(), 60);
     }
     assert_eq!(server.calls(), 260);
+}
+
+/// A part's questions with the reasons of those that failed.
+fn failed(replies: &PartReplies, questions: std::ops::Range<usize>) -> Vec<(usize, Reason)> {
+    let outcome = |n: usize| match replies.outcome(&question(n).key).unwrap() {
+        Outcome::Failed(reason, _) => Some((n, reason)),
+        Outcome::Reply(_) => None,
+        Outcome::Open => panic!("question {n} was lost"),
+    };
+    questions.filter_map(outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_hang_fail_and_the_run_goes_on() {
+    // At the end of a part: no success comes between.
+    let server = ModelServer::start(|call| match number(call) {
+        88..100 if call.number.is_multiple_of(2) => Act::Half,
+        88..100 => Act::Stall(Duration::from_secs(60)),
+        _ => Act::Say(answer_for(call)),
+    })
+    .await;
+    let config = Endpoint {
+        request_timeout_s: 0.5,
+        give_up_s: 1.0,
+        retries: 3,
+        concurrency: 16,
+        ..endpoint(&server)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let hang: Vec<usize> = (88..100).collect();
+    for has_answered in [false, true] {
+        let halt = CancellationToken::new();
+        let model =
+            Model::new("describe", Wire::OpenAi, &config, &tally(), has_answered, halt).unwrap();
+        for (part, questions) in [(0, 0..100), (1, 100..200)] {
+            let replies = PartReplies::open(folder.path(), "describe", part).unwrap();
+            for outcome in ask_all(&model, &replies, questions.clone()).await {
+                outcome.unwrap();
+            }
+            let failed = failed(&replies, questions);
+            let expected = if part == 0 { hang.as_slice() } else { &[] };
+            assert_eq!(failed.iter().map(|(n, _)| *n).collect::<Vec<_>>(), expected);
+            let is_no_answer = |reason| matches!(reason, Reason::Timeout | Reason::BodyBroken);
+            assert!(failed.iter().all(|(_, reason)| is_no_answer(*reason)), "{failed:?}");
+        }
+    }
+    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    assert_eq!(spent.calls, 188, "what hangs is no call that was answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_hangs_for_all_ends_the_run() {
+    let server = ModelServer::start(|call| match call.number {
+        0..30 => Act::Say(answer_for(call)),
+        _ => Act::Stall(Duration::from_secs(60)),
+    })
+    .await;
+    let config = Endpoint { request_timeout_s: 0.5, give_up_s: 1.0, ..endpoint(&server) };
+    let error = first_error(&server, &config, 200).await;
+    assert!(matches!(error, ModelError::Down { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_questions_are_asked_once() {
+    let server = ModelServer::start(|call| match number(call) {
+        0..10 => Act::Say("this is no JSON".into()),
+        // So that they are all in flight together.
+        _ => Act::Stall(Duration::from_millis(50)),
+    })
+    .await;
+    let config = Endpoint { retries: 0, ..endpoint(&server) };
+    let (folder, tally) = (tempfile::tempdir().unwrap(), tally());
+    let model = model(Wire::OpenAi, &config, &tally);
+    let step = StepReplies::new(folder.path(), "describe");
+    let parts = [0, 1].map(|part| step.part(part).unwrap());
+    // Twice in each part, then in one that begins when the others are done.
+    let asked = || (0..40).chain(0..40);
+    let both =
+        tokio::join!(ask_all(&model, &parts[0], asked()), ask_all(&model, &parts[1], asked()));
+    let later = step.part(2).unwrap();
+    let third = ask_all(&model, &later, asked()).await;
+    for outcome in both.0.into_iter().chain(both.1).chain(third) {
+        outcome.unwrap();
+    }
+    assert_eq!(server.calls(), 40);
+    for n in 0..40 {
+        let replies = [&parts[0], &parts[1], &later].map(|part| {
+            match part.outcome(&question(n).key).unwrap() {
+                Outcome::Reply(reply) => (reply.ended, reply.text),
+                other => panic!("question {n}: {other:?}"),
+            }
+        });
+        assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:?}");
+    }
+    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    assert_eq!((spent.calls, tally.spent()), (40, spent), "copies are free");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +456,7 @@ async fn the_budget_is_never_passed() {
         let error = outcomes.into_iter().find_map(Result::err).expect("the money is spent");
         assert!(error.to_string().starts_with("budget.max_cost = 0.1 would be passed"), "{error}");
         assert!(tally.spent().cost <= 0.1 && tally.spent().cost > 0.03, "{:?}", tally.spent());
-        replies.seal().unwrap();
+        replies.seal().await.unwrap();
         spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
         assert!((spent.cost - tally.spent().cost).abs() < 1e-9);
     }

@@ -13,7 +13,7 @@ use crate::support::{Tables, mine, run, shared, soak};
 const FORBIDDEN: &str = "/en/gimp-using-web.html";
 
 /// The site, while it is served.
-struct Site {
+pub(crate) struct Site {
     script: PathBuf,
     folder: PathBuf,
     port: u16,
@@ -21,7 +21,7 @@ struct Site {
 
 impl Site {
     /// Serves it, or says why not.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let script = shared("serve-site.sh")?;
         let folder = std::env::temp_dir().join("magiclens-gimp-site");
         let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
@@ -43,7 +43,8 @@ impl Site {
         format!("http://127.0.0.{host}:{}/en/index.html", self.port)
     }
 
-    fn command(&self, folder: &Path, hosts: u8) -> Command {
+    /// Mines the site under so many names of loopback into `run`.
+    pub(crate) fn command(&self, folder: &Path, hosts: u8) -> Command {
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/loopback.toml");
         let mut command = mine(folder);
         command.args(["--config", config, "--out", "run", "--seed-urls"]);

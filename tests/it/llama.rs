@@ -1,13 +1,17 @@
 //! The real llama.cpp server with a random model: it knows nothing, and answers cut, broken and valid
-//! replies and errors of its own. Every call ends in a valid row or a counted reason.
+//! replies and errors of its own. Every call ends in a valid row or a counted reason. Requests pass
+//! through a server of ours that counts them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use magiclens_demo::Options;
+use serde_json::Value;
 
-use crate::support::{Mined, run, shared, soak};
+use crate::gimp::Site;
+use crate::model_server::{Act, ModelServer};
+use crate::support::{Mined, Tables, run, shared, soak};
 
 const KEY: &str = "llama-test-key";
 
@@ -85,34 +89,55 @@ async fn start() -> Option<Llama> {
     panic!("the server did not start");
 }
 
-/// The demo world with a step by the model, with so many tokens at most.
-async fn mined_with(server: &Llama, step: &str, max_tokens: usize) {
-    let options = Options { sites: soak(1, 6), odd: false, hostile: false, ..Options::default() };
-    let mined = Mined::serve(&options).await;
-    let command = |out: &str| {
-        let mut command = mined.command(out);
-        for (name, value) in [
-            ("provider", "openai".to_owned()),
-            ("endpoint.base_url", format!("http://127.0.0.1:{}/v1", server.port)),
-            ("endpoint.model", "tiny-random".to_owned()),
-            ("endpoint.key_env", "LLAMA_KEY".to_owned()),
-            ("endpoint.max_tokens", max_tokens.to_string()),
-            ("endpoint.concurrency", "4".to_owned()),
-            ("endpoint.retries", "2".to_owned()),
-        ] {
-            command.arg("--set").arg(format!("{step}.{name}={value}"));
+/// Has a step of the command ask the model, for so many tokens at most, through the counting server.
+fn asking(mut command: Command, counting: &ModelServer, step: &str, max_tokens: usize) -> Command {
+    for (name, value) in [
+        ("provider", "openai".to_owned()),
+        ("endpoint.base_url", counting.url()),
+        ("endpoint.model", "tiny-random".to_owned()),
+        ("endpoint.key_env", "LLAMA_KEY".to_owned()),
+        ("endpoint.max_tokens", max_tokens.to_string()),
+        ("endpoint.concurrency", "4".to_owned()),
+        ("endpoint.retries", "2".to_owned()),
+    ] {
+        command.arg("--set").arg(format!("{step}.{name}={value}"));
+    }
+    command.args(["--set", "run.failure_budget=1.0"]);
+    command.env("LLAMA_KEY", KEY);
+    command
+}
+
+/// How many replies a step has, and how many of them were cut.
+fn replies(run: &Path, step: &str) -> (usize, usize) {
+    let (mut all, mut cut) = (0, 0);
+    for entry in std::fs::read_dir(run.join("replies").join(step)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "jsonl") {
+            for line in std::fs::read_to_string(path).unwrap().lines() {
+                let reply: Value = serde_json::from_str(line).unwrap();
+                all += usize::from(reply["ended"] != "failed");
+                cut += usize::from(reply["ended"] == "cut");
+            }
         }
-        // In `make test` a few pages have to do.
-        command.args(["--set", "run.failure_budget=1.0"]);
-        command.arg("--max-pages-per-host").arg(soak(8, 1000).to_string());
-        command.env("LLAMA_KEY", KEY);
-        command
-    };
-    let output = run(command("run")).await;
+    }
+    (all, cut)
+}
+
+/// Runs twice: every question ends in a valid row or a counted reason, and the second run sends nothing.
+async fn run_and_check(
+    server: &Llama,
+    step: &str,
+    max_tokens: usize,
+    out: &Path,
+    mine: impl Fn() -> Command,
+) -> Tables {
+    let upstream = format!("http://127.0.0.1:{}", server.port);
+    let counting = ModelServer::start(move |_| Act::Pass(upstream.clone())).await;
+    let output = run(asking(mine(), &counting, step, max_tokens)).await;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     // Reading them checks that in = out + rejected + failed in every part.
-    let tables = mined.tables("run").await;
+    let tables = Tables::read(out).await;
     let rejects = tables.rejects_of("descriptions");
     assert!(!tables.groups.is_empty());
     assert_eq!(tables.groups.len(), tables.descriptions.len() + rejects.len());
@@ -125,13 +150,33 @@ async fn mined_with(server: &Llama, step: &str, max_tokens: usize) {
         assert!((2..200).contains(&instruction.instruction.chars().count()), "{instruction:?}");
     }
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    eprintln!("{step}, max_tokens {max_tokens}: {stdout}");
     assert!(stdout.contains(&format!("{step}: ")), "nothing was asked: {stdout}");
-    let again = run(command("run")).await;
+    let (asked, (all, cut)) = (counting.calls(), replies(out, step));
+    eprintln!(
+        "{step}, max_tokens {max_tokens}: {asked} requests, {all} replies, {cut} cut\n{stdout}"
+    );
+    assert!(asked >= all && all > 0, "{asked} requests, {all} replies");
+    // With so few tokens nothing whole can be said.
+    assert!(max_tokens > 100 || cut * 2 > all, "{cut} of {all} were cut");
+    let again = run(asking(mine(), &counting, step, max_tokens)).await;
     let stderr = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(again.status.success(), "{stderr}");
-    assert_eq!(tables.difference(&mined.tables("run").await), None);
+    assert_eq!(counting.calls(), asked, "a rerun sends nothing");
+    assert_eq!(tables.difference(&Tables::read(out).await), None);
     assert_eq!(again.stdout, output.stdout, "a rerun pays for nothing");
+    tables
+}
+
+/// The demo world with a step by the model: a few pages in `make test`, all and the odd ones in `make soak`.
+async fn mined_with(server: &Llama, step: &str, max_tokens: usize) {
+    let (sites, odd) = (soak(1, 6), soak(0, 1) == 1);
+    let mined = Mined::serve(&Options { sites, odd, hostile: false, ..Options::default() }).await;
+    let command = || {
+        let mut command = mined.command("run");
+        command.arg("--max-pages-per-host").arg(soak(8, 1000).to_string());
+        command
+    };
+    run_and_check(server, step, max_tokens, &mined.folder.path().join("run"), command).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,5 +186,26 @@ async fn a_real_server_is_asked_and_believed_nothing() {
         for max_tokens in [400, 20] {
             mined_with(&server, step, max_tokens).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gimp_manual_is_shown_to_a_real_server() {
+    if soak(0, 1) == 0 {
+        eprintln!("skipped: 200 images take minutes; make soak shows them");
+        return;
+    }
+    let Some(server) = start().await else { return };
+    let Some(site) = Site::start() else { return };
+    for max_tokens in [400, 20] {
+        let folder = tempfile::tempdir().unwrap();
+        let command = || {
+            let mut command = site.command(folder.path(), 1);
+            command.args(["--max-pages-per-host", "120"]);
+            command
+        };
+        let out = folder.path().join("run");
+        let tables = run_and_check(&server, "describe", max_tokens, &out, command).await;
+        assert!(tables.groups.len() >= 200, "{} images", tables.groups.len());
     }
 }

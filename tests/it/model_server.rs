@@ -1,8 +1,11 @@
 //! A model endpoint of our own on loopback that answers, and fails, as it is told: OpenAI's and
-//! Gemini's wire formats, storms of 429, resets, stalls, halves of bodies, nonsense.
+//! Gemini's wire formats, storms of 429, resets, stalls, halves of bodies, nonsense. Or it passes requests on
+//! to a real one and counts them. It has a runtime of its own, so that what it does is not held up by
+//! the client under test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub enum Act {
     Half,
     /// Nothing for so long, then a good answer.
     Stall(Duration),
+    /// What the server at this address (`http://host:port`) says to it.
+    Pass(String),
 }
 
 /// One request as the server saw it.
@@ -63,12 +68,16 @@ struct Shared {
     in_flight: AtomicUsize,
     answered: Mutex<HashMap<u64, usize>>,
     bodies: Mutex<Vec<String>>,
+    said: Mutex<BTreeSet<usize>>,
+    http: reqwest::Client,
 }
 
 impl ModelServer {
     /// Listens on a free port.
     pub async fn start(script: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        magiclens::http::install_tls();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script: Box::new(script),
@@ -76,10 +85,13 @@ impl ModelServer {
             in_flight: AtomicUsize::new(0),
             answered: Mutex::default(),
             bodies: Mutex::default(),
+            said: Mutex::default(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
         });
         let (stop, ours) = (CancellationToken::new(), Arc::clone(&shared));
         let stopped = stop.clone();
-        tokio::spawn(async move {
+        let accept = async move {
+            let listener = TcpListener::from_std(listener).unwrap();
             loop {
                 tokio::select! {
                     () = stopped.cancelled() => return,
@@ -89,6 +101,10 @@ impl ModelServer {
                     }
                 }
             }
+        };
+        std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(2).enable_all().build().unwrap().block_on(accept);
         });
         Self { address, shared, stop }
     }
@@ -106,6 +122,11 @@ impl ModelServer {
     /// How often each content was answered with 200.
     pub fn answered(&self) -> HashMap<u64, usize> {
         self.shared.answered.lock().unwrap().clone()
+    }
+
+    /// How many of these requests, by their numbers, were given a good answer.
+    pub fn said(&self, numbers: Range<usize>) -> usize {
+        self.shared.said.lock().unwrap().range(numbers).count()
     }
 
     /// All request bodies, as text.
@@ -144,7 +165,8 @@ impl Shared {
         body: Vec<u8>,
     ) -> std::io::Result<bool> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let raw = body;
+        let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
         let content = content(&body);
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         self.bodies.lock().unwrap().push(body.to_string());
@@ -152,7 +174,14 @@ impl Shared {
         let act = (self.script)(&call);
         let good = |text: &str| wrap(&call, text).to_string();
         let (status, headers, text) = match act {
-            Act::Say(text) => (200, Vec::new(), good(&text)),
+            Act::Say(text) => {
+                self.said.lock().unwrap().insert(number);
+                (200, Vec::new(), good(&text))
+            }
+            Act::Pass(upstream) => {
+                let (status, text) = self.pass(&upstream, &call, raw).await;
+                (status, Vec::new(), text)
+            }
             Act::Body(body) => (200, Vec::new(), body.to_string()),
             Act::Status(status, headers, text) => (status, headers, text),
             Act::Reset => {
@@ -183,6 +212,22 @@ impl Shared {
         }
         stream.write_all(format!("{head}\r\n{text}").as_bytes()).await?;
         Ok(true)
+    }
+}
+
+impl Shared {
+    async fn pass(&self, upstream: &str, call: &Call, body: Vec<u8>) -> (u16, String) {
+        let mut request = self.http.post(format!("{upstream}{}", call.path)).body(body);
+        for line in call.head.lines().skip(1) {
+            let Some((name, value)) = line.split_once(": ") else { continue };
+            if ["authorization", "content-type"].contains(&name.to_lowercase().as_str()) {
+                request = request.header(name, value);
+            }
+        }
+        match request.send().await {
+            Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
+            Err(error) => (502, error.to_string()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use magiclens::stages::instruct::compare::Compared;
 use magiclens_demo::{Options, Rng};
@@ -26,11 +26,16 @@ fn set<'a>(command: &mut Command, pairs: impl IntoIterator<Item = (&'a str, Stri
 
 /// A run whose two model steps ask the server.
 fn command(mined: &Mined, server: &ModelServer, out: &str) -> Command {
+    command_by("openai", mined, server, out)
+}
+
+/// The same over another wire.
+fn command_by(provider: &str, mined: &Mined, server: &ModelServer, out: &str) -> Command {
     let mut command = mined.command(out);
     for step in ["describe", "instruct"] {
         let key = |name: &str| format!("{step}.{name}");
         for (name, value) in [
-            ("provider", "openai".to_owned()),
+            ("provider", provider.to_owned()),
             ("endpoint.base_url", server.url()),
             ("endpoint.model", "test-model".to_owned()),
             ("endpoint.key_env", "TEST_KEY".to_owned()),
@@ -66,6 +71,14 @@ async fn models_describe_and_instruct_and_nothing_is_asked_twice() {
     assert!(stdout.contains(&format!("describe: {} calls", tables.groups.len())), "{stdout}");
     let card = std::fs::read_to_string(mined.folder.path().join("run/triplets/README.md")).unwrap();
     assert!(card.contains("template"), "{card}");
+
+    // What it took is in the replies.
+    let status = status(&mined).await;
+    for (step, calls) in [("describe", tables.groups.len()), ("instruct", tables.pairs.len())] {
+        let (input, output) = (calls * 100, calls * 20);
+        let line = format!("{step}: {calls} calls, {input} tokens in, {output} out, cost 0.00");
+        assert!(status.contains(&line) && stdout.contains(&line), "{line} is not in\n{status}");
+    }
 
     // A rerun asks nothing, and neither does a stage made anew.
     let asked = server.calls();
@@ -104,6 +117,127 @@ async fn models_describe_and_instruct_and_nothing_is_asked_twice() {
     assert_eq!(output.status.code(), Some(3), "the table was begun with another model");
 }
 
+/// What `mine status run` says.
+async fn status(mined: &Mined) -> String {
+    let mut status = mine(mined.folder.path());
+    status.args(["status", "run"]);
+    let output = run(status).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_part_was_answered_is_not_asked_again() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| Act::Say(answer_for(call))).await;
+    assert!(run(command(&mined, &server, "run")).await.status.success());
+    let (tables, asked, told) = (mined.tables("run").await, server.calls(), status(&mined).await);
+    // As if all of it had been asked by another part.
+    for step in ["describe", "instruct"] {
+        let folder = mined.folder.path().join("run/replies").join(step);
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "jsonl") {
+                all.extend(std::fs::read(&path).unwrap());
+            }
+            std::fs::remove_file(path).unwrap();
+        }
+        std::fs::write(folder.join("part-00099.jsonl"), all).unwrap();
+    }
+    let mut again = command(&mined, &server, "run");
+    again.args(["--redo", "describe"]);
+    let output = run(again).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(server.calls(), asked);
+    assert_eq!(tables.difference(&mined.tables("run").await), None);
+    assert_eq!(status(&mined).await, told, "copies are free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gemini_describes_and_instructs() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| {
+        assert_eq!(call.path, "/v1/models/test-model:generateContent");
+        assert!(call.head.to_lowercase().contains(&format!("x-goog-api-key: {KEY}")));
+        let config = &call.body["generationConfig"];
+        assert_eq!(config["responseMimeType"], "application/json");
+        Act::Say(answer_for(call))
+    })
+    .await;
+    for _ in 0..2 {
+        let output = run(command_by("gemini", &mined, &server, "run")).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tables = mined.tables("run").await;
+        assert_eq!(server.calls(), tables.groups.len() + tables.pairs.len());
+        assert!(!tables.triplets.is_empty());
+        assert!(tables.descriptions.iter().all(|row| row.generator == "gemini/test-model"));
+        assert!(tables.instructions.iter().all(|row| row.generator == "gemini/test-model"));
+    }
+}
+
+/// Caps and prices, at which an answer of the server costs 0.003.
+fn priced(command: &mut Command, max_cost: &str) {
+    set(
+        command,
+        [
+            ("budget.prices", "{test-model={input=10.0,output=100.0}}".to_owned()),
+            ("budget.max_cost", max_cost.to_owned()),
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_stops_at_its_cap_and_goes_on_with_a_higher_one() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| Act::Say(answer_for(call))).await;
+    let capped = |max_cost: &str| {
+        let mut command = command(&mined, &server, "run");
+        priced(&mut command, max_cost);
+        // One after the other, so that no more is set aside than for one.
+        for step in ["describe", "instruct"] {
+            set(&mut command, [(format!("{step}.endpoint.concurrency").as_str(), "1".to_owned())]);
+        }
+        command
+    };
+    for _ in 0..2 {
+        let output = run(capped("0.12")).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("budget.max_cost = 0.12 would be passed"), "{stderr}");
+    }
+    let asked = server.calls();
+    let groups = mined.tables("run").await.groups.len();
+    assert!((10..=40).contains(&asked) && asked < groups, "{asked} of {groups} for 0.12");
+    let mut plan = capped("100");
+    plan.arg("--dry-run");
+    let output = run(plan).await;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(stdout.contains(&format!("about {} calls", groups - asked)), "{asked} asked: {stdout}");
+
+    let output = run(capped("100")).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tables = mined.tables("run").await;
+    let calls = groups + tables.pairs.len();
+    assert_eq!(server.calls(), calls, "only the rest was asked");
+    let cost = format!("cost {:.2}", groups as f64 * 0.003);
+    let told = status(&mined).await;
+    assert!(told.contains(&format!("describe: {groups} calls")) && told.contains(&cost), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_on_money_wants_a_price() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| Act::Say(answer_for(call))).await;
+    let mut unpriced = command(&mined, &server, "run");
+    set(&mut unpriced, [("budget.max_cost", "5.0".to_owned())]);
+    let output = run(unpriced).await;
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("budget.prices") && stderr.contains("describe.endpoint.model"));
+    assert_eq!((server.calls(), mined.world.log().len()), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_models_would_cost() {
     let mined = Mined::serve(&options()).await;
@@ -134,53 +268,120 @@ fn everything(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_shows_up_nowhere() {
-    let mined = Mined::serve(&options()).await;
-    // A server that repeats the key wherever it can.
-    let server = ModelServer::start(|call| {
-        assert!(call.head.contains(KEY), "the key was not sent");
-        match call.number % 4 {
-            0 => Act::Status(500, Vec::new(), json!({ "error": KEY }).to_string()),
-            1 => Act::Say(answer_for(call).replace("A ", &format!("A {KEY} "))),
-            2 => Act::Status(
-                400,
-                Vec::new(),
-                json!({ "error": format!("Bearer {KEY}") }).to_string(),
-            ),
-            _ => Act::Say(format!("{KEY} is no JSON")),
-        }
-    })
-    .await;
-    let mut outputs = Vec::new();
-    let mut noisy = command(&mined, &server, "run");
-    noisy.env("MAGICLENS_LOG", "trace");
-    set(&mut noisy, [("run.failure_budget", "1.0".to_owned())]);
-    outputs.push(run(noisy).await);
-    let refusing = ModelServer::start(|_| {
-        let error = json!({ "error": { "message": format!("Incorrect API key: {KEY}") } });
-        Act::Status(401, vec![("x-key", KEY.to_owned())], error.to_string())
-    })
-    .await;
-    let mut refused = command(&mined, &refusing, "refused");
-    refused.env("MAGICLENS_LOG", "trace");
-    outputs.push(run(refused).await);
-    assert_eq!(outputs[1].status.code(), Some(1));
-    for verb in ["config --out run", "status run", "--out run --dry-run"] {
-        let mut dump = mine(mined.folder.path());
-        dump.args(verb.split(' ')).env("TEST_KEY", KEY);
-        outputs.push(run(dump).await);
-    }
+/// The nowhere of the key: files, what was said, and tables as they read.
+async fn assert_keyless(mined: &Mined, outputs: Vec<Output>, runs: &[&str]) {
     let mut found = Vec::new();
     everything(mined.folder.path(), &mut found);
     for (at, output) in outputs.into_iter().enumerate() {
         found.push((format!("stdout {at}"), output.stdout));
         found.push((format!("stderr {at}"), output.stderr));
     }
+    // Files of tables are compressed.
+    for out in runs {
+        let tables = mined.tables(out).await;
+        assert!(!tables.groups.is_empty(), "{out}");
+        found.push((format!("tables of {out}"), format!("{tables:?}").into_bytes()));
+    }
     for (name, bytes) in found {
         let is_there = bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes());
         assert!(!is_there, "{name} has the key");
     }
+}
+
+/// A server that repeats the key wherever it can.
+async fn repeating(header: &'static str) -> ModelServer {
+    ModelServer::start(move |call| {
+        let head = call.head.to_lowercase();
+        assert!(head.contains(&format!("{header}{KEY}")), "the key was not sent");
+        match call.number % 4 {
+            0 => Act::Status(500, Vec::new(), json!({ "error": KEY }).to_string()),
+            1 => {
+                let answer = answer_for(call).replace("A ", &format!("A {KEY} "));
+                Act::Say(answer.replace("another view", &format!("another {KEY} view")))
+            }
+            2 => {
+                let error = json!({ "error": format!("Bearer {KEY}") });
+                Act::Status(400, Vec::new(), error.to_string())
+            }
+            _ => Act::Say(format!("{KEY} is no JSON")),
+        }
+    })
+    .await
+}
+
+fn noisy(mut command: Command) -> Command {
+    command.env("MAGICLENS_LOG", "trace").env("TEST_KEY", KEY);
+    set(&mut command, [("run.failure_budget", "1.0".to_owned())]);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_shows_up_nowhere() {
+    let mined = Mined::serve(&options()).await;
+    let mut outputs = Vec::new();
+    for (out, provider, header, bearer) in [
+        ("run", "openai", "authorization: bearer ", false),
+        ("gemini", "gemini", "x-goog-api-key: ", false),
+        ("vertex", "gemini", "authorization: bearer ", true),
+    ] {
+        let server = repeating(header).await;
+        let mut asks = noisy(command_by(provider, &mined, &server, out));
+        for step in ["describe", "instruct"] {
+            set(&mut asks, [(format!("{step}.endpoint.bearer").as_str(), bearer.to_string())]);
+        }
+        let output = run(asks).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        outputs.push(output);
+        let masked = mined.tables(out).await;
+        let masked = masked.descriptions.iter().filter(|row| row.caption.contains("***")).count();
+        assert!(masked > 0, "{out}: no answer had the key");
+    }
+    let refusing = ModelServer::start(|_| {
+        let error = json!({ "error": { "message": format!("Incorrect API key: {KEY}") } });
+        Act::Status(401, vec![("x-key", KEY.to_owned())], error.to_string())
+    })
+    .await;
+    let refused = run(noisy(command(&mined, &refusing, "refused"))).await;
+    assert_eq!(refused.status.code(), Some(1));
+    outputs.push(refused);
+    for verb in ["config --out run", "status run", "--out run --dry-run"] {
+        let mut dump = mine(mined.folder.path());
+        dump.args(verb.split(' ')).env("TEST_KEY", KEY);
+        outputs.push(run(dump).await);
+    }
+    assert_keyless(&mined, outputs, &["run", "gemini", "vertex", "refused"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_shows_up_in_no_comparison_and_no_batch() {
+    let mined = Mined::serve(&options()).await;
+    mined.run("run").await;
+    let server = repeating("authorization: bearer ").await;
+    for side in ["a", "b"] {
+        side_file(&mined, &server, side, "", "key_env = \"TEST_KEY\"");
+    }
+    let mut compare = mine(mined.folder.path());
+    compare.args(["eval-prompts", "run", "--a", "a.toml", "--b", "b.toml", "--sample", "20"]);
+    compare.args(["--table", "compared.parquet"]);
+    compare.env("MAGICLENS_LOG", "trace").env("TEST_KEY", KEY);
+    let mut outputs = vec![run(compare).await];
+    let stderr = String::from_utf8_lossy(&outputs[0].stderr).into_owned();
+    assert!(outputs[0].status.success(), "{stderr}");
+    let rows = format!("{:?}", compared(&mined).await);
+    assert!(!rows.contains(KEY) && rows.contains("test-model"), "{rows}");
+
+    let mut batch = noisy(mined.command("batch"));
+    set(
+        &mut batch,
+        [
+            ("instruct.provider", "batch".to_owned()),
+            ("instruct.endpoint.model", "test-model".to_owned()),
+            ("instruct.endpoint.key_env", "TEST_KEY".to_owned()),
+        ],
+    );
+    outputs.push(run(batch).await);
+    assert_eq!(outputs[1].status.code(), Some(4));
+    assert_keyless(&mined, outputs, &["run", "batch"]).await;
 }
 
 /// What a call says of the images on a page: the block between the delimiters.
@@ -299,21 +500,40 @@ async fn killed_runs_repeat_at_most_what_was_in_flight() {
     assert!(landed > 0, "every run was over before its kill");
 }
 
+/// Writes the configuration of one side of a comparison: further lines of `[instruct]` and of its endpoint.
+fn side_file(mined: &Mined, server: &ModelServer, side: &str, step: &str, endpoint: &str) {
+    let text = format!(
+        "[instruct]\nprovider = \"openai\"\n{step}\n[instruct.endpoint]\nbase_url = {:?}\n\
+         model = \"test-model\"\n{endpoint}\n",
+        server.url()
+    );
+    std::fs::write(mined.folder.path().join(format!("{side}.toml")), text).unwrap();
+}
+
+/// The rows of `compared.parquet`.
+async fn compared(mined: &Mined) -> Vec<Compared> {
+    let store = magiclens::store::Store::open(mined.folder.path().to_str().unwrap()).unwrap();
+    let rows = magiclens::store::read_rows::<Compared>(&store, "compared.parquet", 64).await;
+    rows.unwrap().collect().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_prompts_are_compared_over_the_same_pairs() {
     let mined = Mined::serve(&options()).await;
     mined.run("run").await;
-    let server = ModelServer::start(|call| match call.body["model"].as_str() {
-        Some("terse") => Act::Say(answer_for(call).replace("is there one", "where is one")),
-        _ => Act::Say(answer_for(call)),
+    let prompt = include_str!("../../prompts/instruct.v1.md");
+    let terse = prompt.replace("You write", "Be terse. You write");
+    for (name, text) in [("chatty.md", prompt), ("terse.md", &terse)] {
+        std::fs::write(mined.folder.path().join(name), text).unwrap();
+    }
+    let is_terse = |body: &str| body.contains("Be terse. You write");
+    let server = ModelServer::start(move |call| match is_terse(&call.body.to_string()) {
+        true => Act::Say(answer_for(call).replace("is there one", "where is one")),
+        false => Act::Say(answer_for(call)),
     })
     .await;
     for side in ["chatty", "terse"] {
-        let text = format!(
-            "[instruct]\nprovider = \"openai\"\n[instruct.endpoint]\nbase_url = {:?}\nmodel = {side:?}\n",
-            server.url()
-        );
-        std::fs::write(mined.folder.path().join(format!("{side}.toml")), text).unwrap();
+        side_file(&mined, &server, side, &format!("prompt = \"{side}.md\""), "");
     }
     let compare = || {
         let mut command = mine(mined.folder.path());
@@ -326,14 +546,16 @@ async fn two_prompts_are_compared_over_the_same_pairs() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(server.calls(), 20, "ten pairs for each side, once");
     }
-    let store = magiclens::store::Store::open(mined.folder.path().to_str().unwrap()).unwrap();
-    let rows = magiclens::store::read_rows::<Compared>(&store, "compared.parquet", 64).await;
-    let rows = rows.unwrap().collect().await.unwrap();
+    assert_eq!(server.bodies().iter().filter(|body| is_terse(body)).count(), 10);
+    let rows = compared(&mined).await;
     assert_eq!(rows.len(), 10);
     for row in &rows {
         assert!(row.a_instructions.iter().all(|text| text.starts_with("is there one")), "{row:?}");
         assert!(row.b_instructions.iter().all(|text| text.starts_with("where is one")), "{row:?}");
         assert!(!row.a_instructions.is_empty() || !row.a_problems.is_empty(), "{row:?}");
+        let is_same_model = |side: &str| side.starts_with("openai/test-model ");
+        assert!(is_same_model(&row.a_generator) && is_same_model(&row.b_generator), "{row:?}");
+        assert_ne!(row.a_generator, row.b_generator, "the prompts have names of their own");
     }
     let firsts: HashSet<&str> = rows.iter().map(|row| row.first.as_str()).collect();
     assert_eq!(firsts.len(), 2, "a judge does not see one side first every time");
@@ -421,4 +643,54 @@ async fn a_batch_goes_out_and_comes_back() {
     let tables = mined.tables("run").await;
     assert!(!tables.triplets.is_empty());
     assert!(tables.instructions.iter().all(|row| row.generator == "openai/test-model"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batch_files_stop_at_the_cap_and_what_is_away_counts() {
+    let mined = Mined::serve(&options()).await;
+    let batch_run = |max_cost: &str| {
+        let mut command = mined.command("run");
+        set(
+            &mut command,
+            [
+                ("instruct.provider", "batch".to_owned()),
+                ("instruct.endpoint.model", "test-model".to_owned()),
+            ],
+        );
+        priced(&mut command, max_cost);
+        command
+    };
+    let folder = mined.folder.path().join("run/batch/instruct");
+    let ids = || {
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let texts = files.filter(|path| path.is_file()).map(std::fs::read_to_string);
+        let texts: Vec<String> = texts.map(Result::unwrap).collect();
+        let of = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["custom_id"].as_str().unwrap().to_owned()
+        };
+        texts.iter().flat_map(|text| text.lines()).map(of).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let output = run(batch_run("1.0")).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{stderr}");
+        assert!(stderr.contains("held back: budget.max_cost = 1 would be passed"), "{stderr}");
+    }
+    let pairs = mined.tables("run").await.pairs.len();
+    let first = ids();
+    assert!(!first.is_empty() && first.len() < pairs.min(20), "{} of {pairs}", first.len());
+    // Without an answer there is nothing left for more; with them there is.
+    let answer = |name: &str| {
+        answer_batch(&folder.join(name), &folder.join("results").join(format!("out-{name}")), 1)
+    };
+    answer("requests-00000.jsonl");
+    assert_eq!(run(batch_run("100")).await.status.code(), Some(4));
+    answer("requests-00001.jsonl");
+    let output = run(batch_run("100")).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = ids();
+    assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (pairs, pairs));
+    let told = status(&mined).await;
+    assert!(told.contains(&format!("instruct: {pairs} calls")), "{told}");
 }

@@ -57,8 +57,13 @@ pub struct Mined {
 impl Mined {
     /// Serves a world and writes `mine.toml` and `seeds.txt` for it.
     pub async fn serve(options: &Options) -> Self {
+        Self::of(World::generate(options)).await
+    }
+
+    /// The same with a world that is there.
+    pub async fn of(world: World) -> Self {
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let world = World::generate(options).serve(address).await.unwrap();
+        let world = world.serve(address).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mine.toml"), world.config()).unwrap();
         std::fs::write(folder.path().join("seeds.txt"), world.seeds().join("\n")).unwrap();

@@ -21,7 +21,7 @@ fn sent(inputs: &[Piece], images: EmbedImages) -> Value {
 }
 
 fn of(status: u16, body: &Value) -> Result<Answer, Trouble> {
-    read(status, &HeaderMap::new(), body.to_string().as_bytes(), NOW)
+    read(status, &HeaderMap::new(), body.to_string().as_bytes(), Theirs(&[]), NOW)
 }
 
 fn vectors(answer: Result<Answer, Trouble>) -> Vec<Vec<f32>> {
@@ -77,7 +77,8 @@ fn answers_that_are_none() {
             other => panic!("{data}: {other:?}"),
         }
     }
-    let nan = read(200, &HeaderMap::new(), br#"{"data": [{"embedding": [NaN]}]}"#, NOW);
+    let nan =
+        read(200, &HeaderMap::new(), br#"{"data": [{"embedding": [NaN]}]}"#, Theirs(&[]), NOW);
     assert!(matches!(nan, Err(Trouble::Broken { .. })), "{nan:?}");
 }
 

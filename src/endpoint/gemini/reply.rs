@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::ask::{Answer, Usage, tokens};
 use super::super::classify::{classify, unreadable};
 use super::super::clean::clean;
-use super::super::complaint::Complaint;
+use super::super::complaint::{Complaint, Theirs};
 use super::super::trouble::{Trouble, broken, is_good};
 
 /// Endings by a filter.
@@ -38,10 +38,11 @@ pub fn read(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    theirs: Theirs<'_>,
     now: SystemTime,
 ) -> Result<Answer, Trouble> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Err(unreadable(status, headers, body, now));
+        return Err(unreadable(status, headers, body, theirs, now));
     };
     let usage = usage(&body["usageMetadata"]);
     if is_good(status) {
@@ -56,7 +57,8 @@ pub fn read(
     match Complaint::of(&body) {
         None if is_good(status) => Err(broken(status, "no candidates", usage)),
         complaint => {
-            Err(classify(status, headers, Some(&body), &complaint.unwrap_or_default(), now))
+            let complaint = complaint.unwrap_or_default().about(theirs);
+            Err(classify(status, headers, Some(&body), &complaint, now))
         }
     }
 }
@@ -122,7 +124,7 @@ mod tests {
     const USAGE: Option<Usage> = Some(Usage { input: 1032, output: 60 });
 
     fn of(status: u16, body: &Value) -> Result<Answer, Trouble> {
-        read(status, &HeaderMap::new(), body.to_string().as_bytes(), NOW)
+        read(status, &HeaderMap::new(), body.to_string().as_bytes(), Theirs(&[]), NOW)
     }
 
     fn generated(candidate: Value) -> Result<Answer, Trouble> {
@@ -206,7 +208,10 @@ mod tests {
         );
         let feedback = json!({"promptFeedback": {"safetyRatings": []}, "candidates": []});
         assert_eq!(of(200, &feedback), broken("status 200: no candidates", None));
-        assert_eq!(read(200, &HeaderMap::new(), b"{", NOW), broken("status 200: no JSON: {", None));
+        assert_eq!(
+            read(200, &HeaderMap::new(), b"{", Theirs(&[]), NOW),
+            broken("status 200: no JSON: {", None)
+        );
     }
 
     #[test]
@@ -312,7 +317,7 @@ mod tests {
             body in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             for status in [status, 200, 400, 429] {
-                let _ = read(status, &HeaderMap::new(), &body, NOW);
+                let _ = read(status, &HeaderMap::new(), &body, Theirs(&[]), NOW);
             }
         }
 

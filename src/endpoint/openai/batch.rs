@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::ask::{Answer, Ask, Format};
+use super::super::complaint::Theirs;
 use super::super::trouble::{Trouble, broken};
 use super::reply::read_value;
 use super::request::{Body, Dialect};
@@ -45,16 +46,17 @@ pub fn read_batch_line(line: &[u8], now: SystemTime) -> Option<(String, Result<A
 
 fn answer(error: &Value, response: &Value, now: SystemTime) -> Result<Answer, Trouble> {
     let status = response["status_code"].as_u64().and_then(|status| u16::try_from(status).ok());
-    let headers = HeaderMap::new();
+    // The question is not at hand, and no line ends the run or changes how others are asked.
+    let (headers, theirs) = (HeaderMap::new(), Theirs(&[]));
     match (&response["body"], error) {
         (Value::Null, Value::Null) => {
             Err(broken(status.unwrap_or(0), "no body and no error", None))
         }
         // A line that expired has no status.
         (Value::Null, error) => {
-            read_value(status.unwrap_or(0), &headers, &json!({ "error": error }), now)
+            read_value(status.unwrap_or(0), &headers, &json!({ "error": error }), theirs, now)
         }
-        (body, _) => read_value(status.unwrap_or(200), &headers, body, now),
+        (body, _) => read_value(status.unwrap_or(200), &headers, body, theirs, now),
     }
 }
 

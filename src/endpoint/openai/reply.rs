@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::ask::{Answer, Usage, tokens};
 use super::super::classify::{classify, meant, unreadable};
 use super::super::clean::clean;
-use super::super::complaint::Complaint;
+use super::super::complaint::{Complaint, Theirs};
 use super::super::trouble::{Parameter, Trouble, broken, is_good, told};
 
 /// Endings that leave a text of no use: the server stopped, not the model.
@@ -32,11 +32,12 @@ pub fn read(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    theirs: Theirs<'_>,
     now: SystemTime,
 ) -> Result<Answer, Trouble> {
     match serde_json::from_slice(body) {
-        Ok(body) => read_value(status, headers, &body, now),
-        Err(_) => Err(unreadable(status, headers, body, now)),
+        Ok(body) => read_value(status, headers, &body, theirs, now),
+        Err(_) => Err(unreadable(status, headers, body, theirs, now)),
     }
 }
 
@@ -45,6 +46,7 @@ pub(super) fn read_value(
     status: u16,
     headers: &HeaderMap,
     body: &Value,
+    theirs: Theirs<'_>,
     now: SystemTime,
 ) -> Result<Answer, Trouble> {
     let usage = usage(&body["usage"]);
@@ -54,7 +56,10 @@ pub(super) fn read_value(
     }
     match Complaint::of(body) {
         None if is_good(status) => Err(broken(status, "no choices", usage)),
-        complaint => Err(refusal(status, headers, body, &complaint.unwrap_or_default(), now)),
+        complaint => {
+            let complaint = complaint.unwrap_or_default().about(theirs);
+            Err(refusal(status, headers, body, &complaint, now))
+        }
     }
 }
 
@@ -156,7 +161,7 @@ mod tests {
     const USAGE: Option<Usage> = Some(Usage { input: 812, output: 34 });
 
     fn of(status: u16, body: &Value) -> Result<Answer, Trouble> {
-        read(status, &HeaderMap::new(), body.to_string().as_bytes(), NOW)
+        read(status, &HeaderMap::new(), body.to_string().as_bytes(), Theirs(&[]), NOW)
     }
 
     /// A completion as OpenAI sends it.
@@ -243,7 +248,10 @@ mod tests {
             of(200, &json!({"choices": [], "error": {"message": "upstream"}})),
             none("status 200: upstream")
         );
-        assert_eq!(read(200, &HeaderMap::new(), b"", NOW), none("status 200: no JSON:"));
+        assert_eq!(
+            read(200, &HeaderMap::new(), b"", Theirs(&[]), NOW),
+            none("status 200: no JSON:")
+        );
         let openrouter = json!({"choices": [{"message": {"content": "a"}, "finish_reason": "error",
             "error": {"code": 502, "message": "Provider disconnected"}}]});
         assert_eq!(
@@ -259,7 +267,10 @@ mod tests {
             br#"{"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}"#;
         let after = Some(Duration::from_secs(2));
         let detail = "status 429: Rate limit reached".into();
-        assert_eq!(read(429, &headers, body, NOW), Err(Trouble::Busy { after, detail }));
+        assert_eq!(
+            read(429, &headers, body, Theirs(&[]), NOW),
+            Err(Trouble::Busy { after, detail })
+        );
     }
 
     proptest! {
@@ -269,7 +280,7 @@ mod tests {
             body in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             for status in [status, 200, 400, 429] {
-                let _ = read(status, &HeaderMap::new(), &body, NOW);
+                let _ = read(status, &HeaderMap::new(), &body, Theirs(&[]), NOW);
             }
         }
 

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use reqwest::header::HeaderMap;
 
+use super::super::complaint::Theirs;
 use super::super::trouble::{Parameter, Trouble};
 use super::read;
 
@@ -152,7 +153,8 @@ fn errors_of_many_servers() {
         let body: Vec<_> = body.lines().map(str::trim).collect();
         let body = body.join(" ");
         let trouble =
-            read(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH).unwrap_err();
+            read(status, &HeaderMap::new(), body.as_bytes(), Theirs(&[]), SystemTime::UNIX_EPOCH)
+                .unwrap_err();
         assert_eq!(kind(&trouble), expected, "{body}");
         assert!(trouble.detail().starts_with(&format!("status {status}: ")), "{trouble:?}");
         assert!(!trouble.detail().contains("no JSON"), "{trouble:?}");

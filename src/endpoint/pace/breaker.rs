@@ -3,6 +3,10 @@
 //! Closed, requests pass. Open, none does for a while, and then one does, the probe, whose answer
 //! closes it or leaves it open for twice as long
 //! (<https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker>).
+//!
+//! A request that nothing comes back of may be the endpoint's fault or its own. So a question counts
+//! once, however often it stalls, and where a few questions stalled and nothing else failed, they are
+//! given up, and not the endpoint.
 
 use std::time::Duration;
 
@@ -19,6 +23,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// After so long without a request nobody can say that the endpoint was down all the time. Callers
 /// pause for up to 30 s between their tries.
 const IDLE: Duration = Duration::from_secs(60);
+/// From so many questions on that stall with no success between, it is the endpoint that hangs.
+pub(super) const STALLS: u32 = 20;
 
 /// The endpoint has been down for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +32,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub struct Down {
     /// Time from the first failure, after the last success, until it was given up.
     pub since: Duration,
+    /// Whether for all; else only for questions that it stalled at before.
+    pub is_final: bool,
 }
 
 /// Whether one endpoint works.
@@ -38,6 +46,12 @@ pub(super) struct Breaker {
     failures: u32,
     /// The first failure after the last success.
     failing: Option<Instant>,
+    /// Whether it ever answered, in an earlier run or this one.
+    has_answered: bool,
+    /// Whether it failed otherwise than by stalling, after the last success.
+    is_broken: bool,
+    /// Questions that stalled for the first time after the last success.
+    stalls: u32,
     /// When it was last asked or told anything.
     used: Instant,
     era: u64,
@@ -54,7 +68,7 @@ enum State {
 }
 
 impl Breaker {
-    pub(super) fn new(cooldown: Duration, give_up: Duration) -> Self {
+    pub(super) fn new(cooldown: Duration, give_up: Duration, has_answered: bool) -> Self {
         let cooldown = cooldown.clamp(SHORTEST, LONGEST);
         Self {
             cooldown,
@@ -63,6 +77,9 @@ impl Breaker {
             state: State::Closed,
             failures: 0,
             failing: None,
+            has_answered,
+            is_broken: false,
+            stalls: 0,
             used: Instant::now(),
             era: 0,
             down: None,
@@ -90,11 +107,18 @@ impl Breaker {
         }
     }
 
-    /// Gives up if it is time to, for good.
-    pub(super) fn check(&mut self, now: Instant) -> Result<(), Down> {
+    /// Gives up if it is time to: for good, or only a question that `has_stalled` before.
+    pub(super) fn check(&mut self, now: Instant, has_stalled: bool) -> Result<(), Down> {
         self.used = now;
-        if self.down.is_none() && self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.down = self.failing.map(|failing| Down { since: now - failing });
+        let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
+        if let (None, Some(failing), true) = (self.down, self.failing, is_late) {
+            let is_final = !self.has_answered || self.is_broken || self.stalls >= STALLS;
+            let down = Down { since: now - failing, is_final };
+            if is_final {
+                self.down = Some(down);
+            } else if has_stalled {
+                return Err(down);
+            }
         }
         self.down.map_or(Ok(()), Err)
     }
@@ -119,6 +143,7 @@ impl Breaker {
         self.used = now;
         self.close();
         (self.failures, self.failing) = (0, None);
+        (self.has_answered, self.is_broken, self.stalls) = (true, false, 0);
         self.next_cooldown = self.cooldown;
     }
 
@@ -134,6 +159,23 @@ impl Breaker {
     }
 
     pub(super) fn broken(&mut self, now: Instant, pass: Pass) {
+        self.is_broken |= pass.health == self.era;
+        self.failed(now, pass);
+    }
+
+    /// Nothing came back of a question; `again` says that this is no news of it.
+    pub(super) fn stalled(&mut self, now: Instant, pass: Pass, again: bool) {
+        if !again {
+            self.stalls += 1;
+            self.failed(now, pass);
+        } else if self.is_news_of_probe(pass) {
+            self.failed(now, pass);
+        } else {
+            self.used = now;
+        }
+    }
+
+    fn failed(&mut self, now: Instant, pass: Pass) {
         self.used = now;
         if pass.health != self.era {
             return;
@@ -143,7 +185,7 @@ impl Breaker {
         if pass.probe || self.failures >= FAILURES {
             self.open(now);
             // Those who wait are told by the next of them to look.
-            let _ = self.check(now);
+            let _ = self.check(now, false);
         }
     }
 

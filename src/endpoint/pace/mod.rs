@@ -42,6 +42,8 @@ pub struct Limits {
     pub cooldown: Duration,
     /// The longest time without one success, counted from a failure, before the run ends.
     pub give_up: Duration,
+    /// Whether the endpoint answered an earlier run.
+    pub has_answered: bool,
 }
 
 /// The pace towards one endpoint, shared by all who ask it.
@@ -83,6 +85,10 @@ enum Report {
     Succeeded,
     Busy(Option<Duration>),
     Broken,
+    /// Nothing came back; `again` of a question that this happened to before.
+    Stalled {
+        again: bool,
+    },
     /// Cancelled: nothing is known.
     Nothing,
 }
@@ -93,7 +99,7 @@ impl Pace {
         let state = State {
             gate: Gate::new(limits.concurrency),
             pause: Pause::new(),
-            breaker: Breaker::new(limits.cooldown, limits.give_up),
+            breaker: Breaker::new(limits.cooldown, limits.give_up, limits.has_answered),
         };
         Self {
             line: tokio::sync::Mutex::default(),
@@ -104,11 +110,13 @@ impl Pace {
     }
 
     /// Waits until one more request of about `tokens` tokens may be sent, in the order of the calls.
-    /// Fails, now and ever after, once the endpoint has been down for [`Limits::give_up`].
+    /// Fails, now and ever after, once the endpoint has been down for [`Limits::give_up`]. A question that
+    /// `has_stalled` before may fail alone, where others are still let through, to see whether the
+    /// endpoint works.
     ///
     /// May be dropped while it waits: no place in the line and no slot is lost with it, only the part
     /// of a minute's tokens that a large request has paid already.
-    pub async fn turn(&self, tokens: u64) -> Result<Turn<'_>, Down> {
+    pub async fn turn_of(&self, tokens: u64, has_stalled: bool) -> Result<Turn<'_>, Down> {
         let _head = self.line.lock().await;
         let mut bill = self.rates.bill(tokens);
         self.state().rested(Instant::now());
@@ -116,14 +124,23 @@ impl Pace {
             let (wait, deadline) = {
                 let mut state = self.state();
                 let now = Instant::now();
-                state.breaker.check(now)?;
+                state.breaker.check(now, has_stalled)?;
                 match state.clear(now, &self.rates, &mut bill) {
                     Ok(()) => return Ok(Turn::new(self, state.admit(now))),
-                    Err(wait) => (wait, state.breaker.deadline()),
+                    // One that has passed is none of this question's.
+                    Err(wait) => {
+                        (wait, state.breaker.deadline().filter(|deadline| *deadline > now))
+                    }
                 }
             };
             self.wait(wait, deadline).await;
         }
+    }
+
+    /// A turn for a question that nothing is known of.
+    #[cfg(test)]
+    pub async fn turn(&self, tokens: u64) -> Result<Turn<'_>, Down> {
+        self.turn_of(tokens, false).await
     }
 
     /// Requests in flight.
@@ -200,6 +217,7 @@ impl State {
                 self.breaker.busy(now, pass);
             }
             Report::Broken => self.breaker.broken(now, pass),
+            Report::Stalled { again } => self.breaker.stalled(now, pass, *again),
             Report::Nothing => self.breaker.unknown(pass),
         }
     }
@@ -229,9 +247,15 @@ impl<'a> Turn<'a> {
         self.report = Report::Busy(after);
     }
 
-    /// The endpoint does not work: 5xx, connection refused or reset, timeout.
+    /// The endpoint does not work: 5xx, connection refused.
     pub fn broken(mut self) {
         self.report = Report::Broken;
+    }
+
+    /// Nothing, or half an answer, came back: timeout, reset. `again` where the same question had that
+    /// before, for then it is the question's fault as likely as the endpoint's.
+    pub fn stalled(mut self, again: bool) {
+        self.report = Report::Stalled { again };
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Images, STAGE};
 use crate::config::Config;
 use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
 use crate::record::{Description, GroupImage, Reason};
-use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
+use crate::stages::asking::{Asking, Forecaster, Rendered, Texts, text_of};
 use crate::stages::context::{Context, StageError};
 use crate::store::{Gatherer, Manifest, RowStream, RunDir, StoreError, read_rows};
 
@@ -61,6 +61,11 @@ impl Describer {
         self.asking.connect()
     }
 
+    /// Finds the replies of all parts.
+    pub fn index(&self) -> Result<(), StageError> {
+        self.asking.index()
+    }
+
     /// Provider and model.
     pub fn generator(&self) -> &str {
         self.asking.generator()
@@ -78,7 +83,7 @@ impl Describer {
         part: u32,
         groups: &str,
     ) -> Result<Answers<'_>, StageError> {
-        let replies = self.asking.replies(ctx, part)?;
+        let replies = self.asking.replies(part)?;
         let rows = read_rows::<GroupImage>(ctx.run.store(), groups, BATCH).await?;
         let gatherer = Gatherer::new(ctx.run.store(), &self.images);
         let open = Open { ctx, describer: self, replies: &replies, gatherer, rows };
@@ -113,14 +118,22 @@ fn data(image: &GroupImage) -> Data<'_> {
 pub async fn forecast(
     config: &Config,
     run: &RunDir,
+    wire: Wire,
     groups: &[Manifest],
 ) -> Result<Forecast, StageError> {
     let prompt = text_of("describe.prompt", &config.describe.prompt, PROMPT)?;
     let endpoint = &config.describe.endpoint;
-    forecast_of(config, run, STAGE, groups, endpoint, &texts(&prompt), 1, |image: &GroupImage| {
-        serde_json::to_value(data(image)).expect("texts are plain data")
-    })
-    .await
+    let mut forecast = Forecaster::new(config, run, STAGE, wire, endpoint, &texts(&prompt))?;
+    for part in groups {
+        let Some(file) = part.files.get("rows") else { continue };
+        let mut rows = read_rows::<GroupImage>(run.store(), &file.path, 512).await?;
+        while let Some(batch) = rows.next().await? {
+            for image in batch {
+                forecast.add(part.part, &data(&image), &[image.look.image_id.as_str()])?;
+            }
+        }
+    }
+    Ok(forecast.sum())
 }
 
 /// The rows of a part that have no reply yet, with their images.
@@ -138,7 +151,7 @@ impl Open<'_> {
             let mut open = Vec::new();
             for image in batch {
                 let rendered = self.describer.render(&image)?;
-                if self.replies.is_known(&rendered.key) {
+                if self.replies.has(&rendered.key)? {
                     self.ctx.progress.done(None);
                 } else {
                     let about = [image.group_id.as_str(), image.look.image_id.as_str()];

@@ -39,6 +39,7 @@ pub async fn run(
         && table.manifests().await?.len() < groups.len()
     {
         describer.connect()?;
+        describer.index()?;
     }
     ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
     let describer = describer.as_ref();
@@ -58,7 +59,7 @@ pub async fn forecast(
 ) -> Result<Option<Forecast>, StageError> {
     match wire(config) {
         None => Ok(None),
-        Some(_) => Ok(Some(ask::forecast(config, run, groups).await?)),
+        Some(wire) => Ok(Some(ask::forecast(config, run, wire, groups).await?)),
     }
 }
 

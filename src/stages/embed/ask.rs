@@ -1,7 +1,8 @@
 //! Vectors from an embeddings endpoint: first everything that has no kept reply is asked, in batches, then
 //! rows are made of the replies alone.
 //!
-//! Every input has a reply of its own, whatever batch it went in. A batch that the endpoint turns down is
+//! Every input has a reply of its own, whatever batch it went in, and whatever part it is of: an image that many
+//! pages show is sent once. A batch that the endpoint turns down is
 //! asked again in halves, so that one odd input costs nobody else its vector.
 
 use std::collections::HashSet;
@@ -11,18 +12,19 @@ use futures::stream;
 use tokio_util::sync::CancellationToken;
 
 use super::occurrences::{Occurrence, Occurrences, Source};
-use super::{Outcome, STAGE};
+use super::{Inputs, Outcome, STAGE};
 use crate::config::{Config, Embed};
 use crate::endpoint::{
-    Ask, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Notes, Outcome as Kept, PartReplies, Piece,
-    Question, Tally, Totals, Usage, Verdict, Wire, cost, hash, read_vector, spent, split_vectors,
+    Ask, Claims, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Notes, Outcome as Kept, PartReplies,
+    Piece, Question, StepReplies, Tally, Totals, Usage, Verdict, Wire, cost, hash, read_vector,
+    spent, split_vectors,
 };
-use crate::record::{Description, Reason};
+use crate::record::Reason;
 use crate::stages::asking::drive;
 use crate::stages::context::{Context, StageError};
-use crate::store::{Gatherer, Manifest, RunDir, StoreError, read_rows};
+use crate::store::{Gatherer, RunDir, StoreError};
 
-/// Descriptions that a forecast looks at.
+/// Descriptions that a forecast reads at a time.
 const SAMPLE: usize = 200;
 
 /// An endpoint with what is known of its vectors.
@@ -33,6 +35,7 @@ pub struct Asker {
     halt: CancellationToken,
     model: Option<Model>,
     notes: Notes,
+    replies: StepReplies,
     widths: [OnceLock<usize>; 2],
 }
 
@@ -74,6 +77,7 @@ impl Asker {
             halt: ctx.stop.child_token(),
             model: None,
             notes: Notes::new(local, STAGE),
+            replies: StepReplies::new(local, STAGE),
             widths: [OnceLock::new(), OnceLock::new()],
         })
     }
@@ -88,10 +92,15 @@ impl Asker {
         Ok(())
     }
 
+    /// Finds the replies of all parts, so that no part asks what another was answered.
+    pub fn index(&self) -> Result<(), StageError> {
+        Ok(self.replies.index()?)
+    }
+
     /// Asks what is not known yet of a part.
     pub async fn part(&self, ctx: &Context, source: &Source) -> Result<PartVectors, StageError> {
         let model = self.model.as_ref().expect("the endpoint is connected before any part");
-        let replies = PartReplies::open(ctx.run.store().local(), STAGE, source.part)?;
+        let replies = self.replies.part(source.part)?;
         let keys = Keys::of(&self.embed);
         let open = Open {
             ctx,
@@ -100,7 +109,7 @@ impl Asker {
             replies: &replies,
             notes: &self.notes,
             gatherer: Gatherer::new(ctx.run.store(), &source.images),
-            rows: source.occurrences(ctx).await?,
+            rows: source.occurrences(ctx.run.store()).await?,
             seen: HashSet::new(),
         };
         let calls = stream::try_unfold(open, |mut open| async {
@@ -109,14 +118,45 @@ impl Asker {
         });
         let ask = async |call| self.ask(model, &replies, call).await;
         let asked = drive(&self.halt, model.concurrency(), calls, ask).await;
-        replies.seal()?;
+        replies.seal().await?;
         asked?;
         ctx.go_on()?;
         Ok(PartVectors { keys, replies })
     }
 
-    /// Asks until each input has its vector, or a reason why not.
+    /// Asks until each input has its vector, or a reason why not. What another part asks now is waited
+    /// for, once nothing of this call is held that another could wait for.
     async fn ask(
+        &self,
+        model: &Model,
+        replies: &PartReplies,
+        call: Call,
+    ) -> Result<(), StageError> {
+        let Call { kind, inputs: mut rest } = call;
+        while !rest.is_empty() {
+            let Claims { mine, theirs } =
+                replies.claim(rest.iter().map(|(key, _)| key.as_str()))?;
+            let is_mine = |key: &str| mine.iter().any(|flight| flight.key() == key);
+            let (inputs, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(key, _)| is_mine(key));
+            if !inputs.is_empty() {
+                self.ask_now(model, replies, Call { kind, inputs }).await?;
+            }
+            for flight in mine {
+                let outcome = replies.outcome(flight.key())?;
+                flight.land(outcome);
+            }
+            rest = Vec::new();
+            for (key, landing) in theirs {
+                if !replies.follow(&key, landing).await? {
+                    rest.extend(others.iter().find(|(other, _)| *other == key).cloned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_now(
         &self,
         model: &Model,
         replies: &PartReplies,
@@ -230,7 +270,7 @@ impl Open<'_> {
         while let Some(rows) = self.rows.next(self.embed.batch).await? {
             let mut calls = Vec::new();
             let texts: Vec<_> = rows.iter().map(|row| (self.keys.text(row), row)).collect();
-            let texts: Vec<_> = self.unknown(texts).collect();
+            let texts = self.unknown(texts)?;
             for (key, row) in &texts {
                 self.notes.add(key, &[&row.group_id])?;
             }
@@ -253,7 +293,7 @@ impl Open<'_> {
             return Ok(Vec::new());
         }
         let images: Vec<_> = rows.iter().map(|row| (self.keys.image(row), row)).collect();
-        let images: Vec<_> = self.unknown(images).collect();
+        let images = self.unknown(images)?;
         // A vector of an image is of nothing that a page says.
         for (key, row) in &images {
             self.notes.add(key, &[row.image_id.as_str()])?;
@@ -271,11 +311,15 @@ impl Open<'_> {
     /// Those that were neither answered nor queued.
     fn unknown<'r>(
         &mut self,
-        mut all: Vec<(String, &'r Occurrence)>,
-    ) -> impl Iterator<Item = (String, &'r Occurrence)> + use<'r> {
-        let Self { replies, seen, .. } = self;
-        all.retain(|(key, _)| !replies.is_known(key) && seen.insert(key.clone()));
-        all.into_iter()
+        all: Vec<(String, &'r Occurrence)>,
+    ) -> Result<Vec<(String, &'r Occurrence)>, StoreError> {
+        let mut unknown = Vec::new();
+        for (key, row) in all {
+            if !self.replies.has(&key)? && self.seen.insert(key.clone()) {
+                unknown.push((key, row));
+            }
+        }
+        Ok(unknown)
     }
 }
 
@@ -322,29 +366,31 @@ impl PartVectors {
 pub async fn forecast(
     config: &Config,
     run: &RunDir,
-    descriptions: &[Manifest],
+    inputs: &Inputs,
 ) -> Result<Forecast, StageError> {
-    let (mut sampled, mut bytes) = (0_u64, 0_u64);
-    for file in descriptions.iter().filter_map(|part| part.files.get("rows")) {
-        let mut rows = read_rows::<Description>(run.store(), &file.path, SAMPLE).await?;
-        for row in rows.next().await?.unwrap_or_default() {
-            sampled += 1;
-            bytes += (row.caption.len() + row.labels.iter().map(String::len).sum::<usize>()) as u64;
-        }
-        if sampled >= SAMPLE as u64 {
-            break;
-        }
-    }
     let embed = &config.embed;
-    let rows: u64 = descriptions.iter().map(|part| part.rows("rows")).sum();
-    let requests = |at_once: usize| rows.div_ceil(at_once.max(1) as u64);
-    let (mut calls, mut tokens) = (requests(embed.batch), bytes / sampled.max(1) / 4 + 1);
-    if embed.has_images(&config.pair) {
-        calls += requests(embed.images.at_once(embed.batch));
-        tokens += IMAGE_TOKENS;
+    let (keys, replies) = (Keys::of(embed), StepReplies::new(run.store().local(), STAGE));
+    let (mut calls, mut input) = (0, 0);
+    for at in 0..inputs.descriptions.len().min(inputs.groups.len()) {
+        let Some(source) = Source::new(inputs, at) else { continue };
+        let (known, mut seen) = (replies.known(source.part)?, HashSet::new());
+        let mut is_new = |key: String| !known.has(&key) && seen.insert(key);
+        let (mut texts, mut images) = (0_u64, 0_u64);
+        let mut rows = source.occurrences(run.store()).await?;
+        while let Some(batch) = rows.next(SAMPLE).await? {
+            for row in batch {
+                if is_new(keys.text(&row)) {
+                    texts += 1;
+                    input += row.text.len() as u64 / 4 + 1;
+                }
+                images += u64::from(keys.has_images && is_new(keys.image(&row)));
+            }
+        }
+        input += images * IMAGE_TOKENS;
+        let requests = |inputs: u64, at_once: usize| inputs.div_ceil(at_once.max(1) as u64);
+        calls += requests(texts, embed.batch) + requests(images, embed.images.at_once(embed.batch));
     }
-    let calls = calls.saturating_sub(spent(run.store().local(), STAGE)?.calls);
-    let usage = Usage { input: tokens * rows, output: 0 };
     let price = Tally::new(&config.budget, Totals::default()).price(&embed.endpoint.model);
-    Ok(Forecast { calls, input: usage.input, output: 0, cost: cost(price, usage) })
+    let cost = cost(price, Usage { input, output: 0 });
+    Ok(Forecast { calls, input, output: 0, cost })
 }

@@ -83,11 +83,11 @@ pub async fn check(ctx: &Context) -> Result<(), StageError> {
 pub async fn forecast(
     config: &Config,
     run: &RunDir,
-    descriptions: &[Manifest],
+    inputs: &Inputs,
 ) -> Result<Option<Forecast>, StageError> {
     match config.pair.similarity {
         Similarity::Lexical | Similarity::Clip => Ok(None),
-        Similarity::Endpoint => Ok(Some(ask::forecast(config, run, descriptions).await?)),
+        Similarity::Endpoint => Ok(Some(ask::forecast(config, run, inputs).await?)),
     }
 }
 
@@ -118,7 +118,7 @@ impl Embedder {
     async fn begin(&mut self) -> Result<(), StageError> {
         match self {
             Self::Clip(clip) => clip.load().await,
-            Self::Endpoint(asker) => asker.connect(),
+            Self::Endpoint(asker) => asker.connect().and_then(|()| asker.index()),
         }
     }
 
@@ -161,7 +161,7 @@ async fn part(
     let Some(source) = Source::new(inputs, at) else { return Ok(writer.commit(0).await?) };
     let mut vectors = embedder.part(ctx, &source).await?;
     let mut widths = Widths::default();
-    let mut rows = source.occurrences(ctx).await?;
+    let mut rows = source.occurrences(ctx.run.store()).await?;
     while let Some(batch) = rows.next(ctx.config.embed.batch).await? {
         ctx.go_on()?;
         let found = vectors.of(&batch).await?;

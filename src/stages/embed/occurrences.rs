@@ -2,8 +2,7 @@
 
 use super::Inputs;
 use crate::record::{Description, GroupImage, ImageId};
-use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, Ordered, StoreError, read_rows};
+use crate::store::{Manifest, Ordered, Store, StoreError, read_rows};
 use crate::text;
 
 /// Rows that are read at a time.
@@ -57,8 +56,7 @@ impl Source {
     }
 
     /// Begins to read.
-    pub async fn occurrences(&self, ctx: &Context) -> Result<Occurrences, StageError> {
-        let store = ctx.run.store();
+    pub async fn occurrences(&self, store: &Store) -> Result<Occurrences, StoreError> {
         Ok(Occurrences {
             images: Ordered::new(read_rows(store, &self.groups, BATCH).await?),
             said: Ordered::new(read_rows(store, &self.descriptions, BATCH).await?),

@@ -3,15 +3,17 @@
 use futures::stream;
 use serde::Serialize;
 
-use super::gate::{InstructReply, InstructRules, SeenInstructions, SideText, Sources, judge};
+use super::gate::{
+    InstructReply, InstructRules, SeenInstructions, SideText, Sources, judge, relation_fault,
+};
 use super::input::{Group, Groups, Known};
-use super::{Outcomes, PartInput, STAGE, templated};
+use super::{Inputs, Outcomes, PartInput, STAGE, templated};
 use crate::config::{Config, InstructProvider};
 use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
 use crate::record::{Instruction, Pair, Reason, Reject};
-use crate::stages::asking::{Asking, Rendered, Texts, forecast_of, text_of};
+use crate::stages::asking::{Asking, Forecaster, Rendered, Texts, text_of};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, RunDir};
+use crate::store::RunDir;
 
 const PROMPT: &str = include_str!("../../../prompts/instruct.v1.md");
 const DEMONSTRATIONS: &str = include_str!("../../../prompts/instruct.v1.demonstrations.json");
@@ -102,9 +104,9 @@ impl Instructor {
         ctx: &Context,
         input: PartInput<'_>,
     ) -> Result<Answers<'_>, StageError> {
-        let replies = self.asking.replies(ctx, input.pairs.part)?;
+        let replies = self.asking.replies(input.pairs.part)?;
         if self.asking.is_live() {
-            let open = match input.open(ctx).await? {
+            let open = match input.open(ctx.run.store()).await? {
                 Some(groups) => Open { instructor: self, replies: &replies, groups, ctx },
                 None => return Ok(Answers { instructor: self, replies }),
             };
@@ -119,11 +121,15 @@ impl Instructor {
 
     /// The question about a pair.
     pub fn render(&self, group: &Group, pair: &Pair) -> Result<Rendered, StageError> {
+        self.asking.render(&Data::of(group, pair, self.max)?, &[])
+    }
+}
+
+impl<'a> Data<'a> {
+    fn of(group: &'a Group, pair: &Pair, max: usize) -> Result<Self, StageError> {
         let (query, target) = known(group, pair)?;
         let page_title = &query.image.page_title;
-        let data =
-            Data { page_title, max: self.max, query: Side::of(query), target: Side::of(target) };
-        self.asking.render(&data, &[])
+        Ok(Self { page_title, max, query: Side::of(query), target: Side::of(target) })
     }
 }
 
@@ -163,25 +169,25 @@ impl Files {
     }
 }
 
-/// What calls and tokens the rest of the stage takes, about: as if every text were of middling length.
+/// What calls and tokens the rest of the stage takes, about.
 pub async fn forecast(
     config: &Config,
     run: &RunDir,
-    pairs: &[Manifest],
+    wire: Wire,
+    inputs: &Inputs,
 ) -> Result<Forecast, StageError> {
     let files = Files::read(config)?;
-    let middling = "a text of about the length that alternative texts and captions have";
-    let side =
-        serde_json::json!({ "alt": middling, "labels": ["one", "two"], "caption": middling });
-    let data = serde_json::json!({
-        "page_title": middling,
-        "max": config.instruct.max_instructions,
-        "query": side,
-        "target": side,
-    });
-    let endpoint = &config.instruct.endpoint;
-    forecast_of(config, run, STAGE, pairs, endpoint, &files.texts(), 0, |_: &Pair| data.clone())
-        .await
+    let (endpoint, max) = (&config.instruct.endpoint, config.instruct.max_instructions);
+    let mut forecast = Forecaster::new(config, run, STAGE, wire, endpoint, &files.texts())?;
+    for input in inputs.parts() {
+        let Some(mut groups) = input.open(run.store()).await? else { continue };
+        while let Some(group) = groups.next().await? {
+            for pair in &group.pairs {
+                forecast.add(input.pairs.part, &Data::of(&group, pair, max)?, &[])?;
+            }
+        }
+    }
+    Ok(forecast.sum())
 }
 
 /// The pairs of a part that have no reply yet.
@@ -198,7 +204,7 @@ impl Open<'_> {
             let mut questions = Vec::new();
             for pair in &group.pairs {
                 let rendered = self.instructor.render(&group, pair)?;
-                if self.replies.is_known(&rendered.key) {
+                if self.replies.has(&rendered.key)? {
                     self.ctx.progress.done(None);
                 } else {
                     self.instructor.note(&rendered.key, pair)?;
@@ -263,14 +269,18 @@ impl Answers<'_> {
             query: side_text(query),
             target: side_text(target),
         };
-        let judged = judge(&reply, &sources, rules);
+        let mut judged = judge(&reply, &sources, rules);
         if judged.is_empty() {
-            outcomes.push(reject(Reason::NoRelation, &reply.relation));
+            judged.push(Err((Reason::NoRelation, reply.relation.clone())));
+        } else if let Some(fault) = relation_fault(&reply.relation, rules) {
+            judged = vec![Err(fault)];
         }
+        let relation = reply.relation.split_whitespace().collect::<Vec<_>>().join(" ");
         let baseline = templated(group, pair)?.ok().map(|change| change.instruction);
         let mut index = 0;
-        for verdict in judged.into_iter().take(*max) {
+        for verdict in judged {
             let outcome = match verdict {
+                Ok(further) if index as usize >= *max => reject(Reason::InstructionLimit, &further),
                 Ok(instruction) if seen.is_new(&instruction) => {
                     let instruction_index = index;
                     index += 1;
@@ -278,7 +288,7 @@ impl Answers<'_> {
                         pair_id: pair.pair_id.clone(),
                         group_id: pair.group_id.clone(),
                         instruction_index,
-                        relation: reply.relation.trim().to_owned(),
+                        relation: relation.clone(),
                         instruction,
                         generator: asking.generator().to_owned(),
                         prompt_hash: asking.prompt_hash().to_owned(),

@@ -155,7 +155,7 @@ async fn groups(
 ) -> Result<Vec<Group>, StageError> {
     let mut found = Vec::new();
     for input in inputs.parts() {
-        let Some(mut groups) = input.open(ctx).await? else { continue };
+        let Some(mut groups) = input.open(ctx.run.store()).await? else { continue };
         while let Some(group) = groups.next().await? {
             if group.pairs.iter().any(|pair| wanted.contains(&pair.pair_id)) {
                 found.push(group);

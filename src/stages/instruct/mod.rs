@@ -17,7 +17,7 @@ use crate::config::{Config, InstructProvider};
 use crate::endpoint::{Forecast, Wire};
 use crate::record::{Instruction, Pair, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, PlainPart, RunDir, Table};
+use crate::store::{Fingerprint, Manifest, PlainPart, RunDir, Store, Table};
 use crate::table::INSTRUCTIONS;
 use ask::Instructor;
 use input::{Group, Groups};
@@ -56,9 +56,9 @@ impl Inputs {
 }
 
 impl PartInput<'_> {
-    async fn open(&self, ctx: &Context) -> Result<Option<Groups>, StageError> {
+    async fn open(&self, store: &Store) -> Result<Option<Groups>, StageError> {
         let Self { pairs, descriptions, groups } = self;
-        Ok(Groups::open(ctx.run.store(), pairs, descriptions, groups).await?)
+        Ok(Groups::open(store, pairs, descriptions, groups).await?)
     }
 }
 
@@ -77,6 +77,7 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         && table.manifests().await?.len() < inputs.pairs.len()
     {
         instructor.connect()?;
+        instructor.asking().index()?;
         if instructor.is_batch() {
             batch::exchange(ctx, instructor, &table, inputs).await?;
         }
@@ -94,11 +95,11 @@ pub fn check(ctx: &Context) -> Result<(), StageError> {
 pub async fn forecast(
     config: &Config,
     run: &RunDir,
-    pairs: &[Manifest],
+    inputs: &Inputs,
 ) -> Result<Option<Forecast>, StageError> {
     match wire(config) {
         None => Ok(None),
-        Some(_) => Ok(Some(ask::forecast(config, run, pairs).await?)),
+        Some(wire) => Ok(Some(ask::forecast(config, run, wire, inputs).await?)),
     }
 }
 
@@ -142,7 +143,9 @@ async fn part(
         Some(instructor) => Some(instructor.ask(ctx, input).await?),
         None => None,
     };
-    let Some(mut groups) = input.open(ctx).await? else { return Ok(writer.commit(0).await?) };
+    let Some(mut groups) = input.open(ctx.run.store()).await? else {
+        return Ok(writer.commit(0).await?);
+    };
     let mut records = 0;
     while let Some(group) = groups.next().await? {
         let outcomes = match &answers {

@@ -1,11 +1,11 @@
 //! The breaker alone, told what happened and when.
 
 use super::*;
-use crate::endpoint::pace::breaker::Breaker;
+use crate::endpoint::pace::breaker::{Breaker, STALLS};
 use crate::endpoint::pace::{Down, Pass, Wait};
 
 fn breaker() -> Breaker {
-    Breaker::new(SECOND, 300 * SECOND)
+    Breaker::new(SECOND, 300 * SECOND, false)
 }
 
 fn pass(breaker: &mut Breaker) -> Pass {
@@ -102,12 +102,12 @@ fn it_gives_up_while_open_only_and_for_good() {
     let mut breaker = breaker();
     fail(&mut breaker, 9, start);
     let late = start + 301 * SECOND;
-    assert_eq!(breaker.check(late), Ok(()), "the next request may succeed");
+    assert_eq!(breaker.check(late, false), Ok(()), "the next request may succeed");
     fail(&mut breaker, 1, late);
-    let down = Down { since: 301 * SECOND };
-    assert_eq!(breaker.check(late), Err(down));
+    let down = Down { since: 301 * SECOND, is_final: true };
+    assert_eq!(breaker.check(late, false), Err(down));
     breaker.succeeded(late);
-    assert_eq!(breaker.check(late + SECOND), Err(down));
+    assert_eq!(breaker.check(late + SECOND, false), Err(down));
     assert_eq!(down.to_string(), "the endpoint gave no answer for 301 s");
 }
 
@@ -118,12 +118,59 @@ fn time_in_which_nobody_asked_is_no_outage() {
     fail(&mut breaker, 10, start);
     let late = start + 3600 * SECOND;
     breaker.rested(late);
-    assert_eq!(breaker.check(late), Ok(()));
+    assert_eq!(breaker.check(late, false), Ok(()));
     fail(&mut breaker, 1, late);
-    assert_eq!(breaker.check(late + 299 * SECOND), Ok(()));
+    assert_eq!(breaker.check(late + 299 * SECOND, false), Ok(()));
     breaker.rested(late + 300 * SECOND);
-    assert!(breaker.check(late + 300 * SECOND).is_err());
-    let mut never = Breaker::new(Duration::MAX, Duration::MAX);
+    assert!(breaker.check(late + 300 * SECOND, false).is_err());
+    let mut never = Breaker::new(Duration::MAX, Duration::MAX, false);
     fail(&mut never, 10, start);
-    assert_eq!(never.check(late), Ok(()));
+    assert_eq!(never.check(late, false), Ok(()));
+}
+
+/// Reports that `times` questions stalled for the first time.
+fn stall(breaker: &mut Breaker, times: u32, now: Instant) {
+    for _ in 0..times {
+        let pass = pass(breaker);
+        breaker.stalled(now, pass, false);
+    }
+}
+
+#[test]
+fn a_question_that_stalls_again_and_again_counts_once() {
+    let now = Instant::now();
+    let mut breaker = breaker();
+    stall(&mut breaker, 3, now);
+    for _ in 0..1000 {
+        let pass = pass(&mut breaker);
+        breaker.stalled(now, pass, true);
+    }
+    assert_eq!(breaker.clear(now), Ok(()));
+    stall(&mut breaker, 7, now);
+    assert_eq!(open_for(&breaker, now), 1);
+    let probe = pass(&mut breaker);
+    breaker.stalled(now, probe, true);
+    assert_eq!(open_for(&breaker, now), 2, "it is no probe that speaks for the endpoint");
+}
+
+#[test]
+fn a_few_questions_that_stall_are_given_up_and_not_the_endpoint() {
+    let start = Instant::now();
+    let late = start + 301 * SECOND;
+    let partial = Err(Down { since: 301 * SECOND, is_final: false });
+    let full = Err(Down { since: 301 * SECOND, is_final: true });
+    for (answers, stalls, breaks, of_one, of_others) in [
+        (1, 12, 0, partial, Ok(())),
+        (0, 12, 0, full, full),
+        (1, STALLS, 0, full, full),
+        (1, 12, 1, full, full),
+    ] {
+        let mut breaker = breaker();
+        (0..answers).for_each(|_| breaker.succeeded(start));
+        fail(&mut breaker, breaks, start);
+        stall(&mut breaker, stalls, start);
+        assert_eq!(breaker.check(start + 299 * SECOND, true), Ok(()));
+        assert_eq!(breaker.check(late, true), of_one, "{stalls} stalls, {breaks} failures");
+        assert_eq!(breaker.check(late, false), of_others, "{stalls} stalls, {breaks} failures");
+    }
 }

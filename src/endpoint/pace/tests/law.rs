@@ -20,6 +20,7 @@ enum Event {
     Succeed(usize),
     Busy(usize, Option<u64>),
     Break(usize),
+    Stall(usize, bool),
     /// Ten at once.
     BreakMany,
     Drop(usize),
@@ -35,6 +36,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => which.clone().prop_map(Event::Succeed),
         2 => (which.clone(), proptest::option::of(0_u64..100)).prop_map(|(n, s)| Event::Busy(n, s)),
         2 => which.clone().prop_map(Event::Break),
+        2 => (which.clone(), any::<bool>()).prop_map(|(n, again)| Event::Stall(n, again)),
         1 => Just(Event::BreakMany),
         1 => which.prop_map(Event::Drop),
         4 => (0_u64..20_000).prop_map(Event::Sleep),
@@ -66,7 +68,10 @@ impl World<'_> {
 
     async fn happen(&mut self, event: Event) {
         match event {
-            Event::Ask(tokens) => self.waiting.push(Box::pin(self.pace.turn(tokens))),
+            Event::Ask(tokens) => {
+                let turn = self.pace.turn_of(tokens, tokens.is_multiple_of(3));
+                self.waiting.push(Box::pin(turn));
+            }
             Event::Look => self.look(),
             Event::Cancel(n) => drop(pick(&mut self.waiting, n)),
             Event::Succeed(n) => pick(&mut self.turns, n).into_iter().for_each(Turn::succeeded),
@@ -75,6 +80,9 @@ impl World<'_> {
                 pick(&mut self.turns, n).into_iter().for_each(|turn| turn.busy(after));
             }
             Event::Break(n) => pick(&mut self.turns, n).into_iter().for_each(Turn::broken),
+            Event::Stall(n, again) => {
+                pick(&mut self.turns, n).into_iter().for_each(|turn| turn.stalled(again));
+            }
             Event::BreakMany => {
                 let many = self.turns.len().min(10);
                 self.turns.drain(..many).for_each(Turn::broken);

@@ -22,6 +22,7 @@ fn limits(concurrency: usize) -> Limits {
         tokens_per_minute: 0,
         cooldown: SECOND,
         give_up: 300 * SECOND,
+        has_answered: false,
     }
 }
 

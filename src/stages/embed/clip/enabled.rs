@@ -81,7 +81,7 @@ impl Clip {
     ) -> Result<PartVectors<'a>, StageError> {
         let towers = self.towers.as_ref().expect("weights are loaded before any part");
         let (mut images, mut texts) = (Repeats::default(), Repeats::default());
-        let mut rows = source.occurrences(ctx).await?;
+        let mut rows = source.occurrences(ctx.run.store()).await?;
         while let Some(batch) = rows.next(512).await? {
             for occurrence in batch {
                 images.announce(image_key(&occurrence));

@@ -2,6 +2,8 @@
 //!
 //! Cheap checks on words, no model: [`form`] looks at the instruction alone, [`source`] at what the
 //! model had read. What passes is not proven good; what fails is one of a closed list of known faults.
+//! Against the page's title only numbers are checked: a name that the title lacks (`an Art Nouveau one`,
+//! `in the Middle Ages`) is as often what a person asks for as it is made up.
 
 mod form;
 mod source;
@@ -15,6 +17,12 @@ use crate::text::{detect_language, refusal, words};
 
 /// Texts below this many characters are too short to tell their language.
 const MIN_LANGUAGE_CHARS: usize = 40;
+
+/// The most words of a relation: the prompt asks for ten, and more than twice as many are no name of one.
+const MAX_RELATION_WORDS: usize = 20;
+
+/// The most characters of a relation.
+const MAX_RELATION_CHARS: usize = 120;
 
 /// The most characters of a reason.
 const MAX_DETAIL: usize = 300;
@@ -100,6 +108,23 @@ pub fn judge(
             }
         })
         .collect()
+}
+
+/// The first fault of a relation: it is published beside the instructions.
+pub fn relation_fault(relation: &str, rules: &InstructRules) -> Option<Fault> {
+    let (chars, all) = (relation.chars().count(), words(relation).count());
+    let length = |what: String| Some((Reason::InstructionLength, format!("relation: {what}")));
+    if chars > MAX_RELATION_CHARS {
+        return length(format!("{chars} characters"));
+    }
+    if !(1..=MAX_RELATION_WORDS).contains(&all) {
+        return length(format!("{all} words"));
+    }
+    let named = |problem: Reason| move |detail: String| (problem, format!("relation: {detail}"));
+    form::malformed(relation)
+        .map(named(Reason::Malformed))
+        .or_else(|| refusal(relation).map(named(Reason::Refused)))
+        .or_else(|| foreign(relation, rules).map(named(Reason::WrongLanguage)))
 }
 
 /// The first fault of an instruction that can be told without the others.

@@ -10,8 +10,14 @@ use regex::Regex;
 use super::{SideText, Sources};
 use crate::text::{content_words, is_stopword, words};
 
-/// A text of fewer words may stand in an instruction as part of it: `red boat`.
+/// A caption of fewer words may stand in an instruction as part of it: `red boat`.
 const MIN_COPIED_WORDS: usize = 5;
+
+/// The same of an alternative text, which is the page's and has names in it: `Brandvik harbour in winter`.
+const MIN_COPIED_ALT_WORDS: usize = 3;
+
+/// Of which so many tell something.
+const MIN_COPIED_ALT_CONTENT: usize = 2;
 
 /// A text of fewer content words is described completely by any good instruction.
 const MIN_DESCRIBED_WORDS: usize = 6;
@@ -99,10 +105,17 @@ fn copied(phrase: &str, side: &SideText<'_>) -> bool {
 /// The text of either side that an instruction repeats, if it does.
 pub fn repeats(instruction: &str, sources: &Sources<'_>) -> Option<String> {
     let said = plain(instruction);
-    [sources.query, sources.target].iter().flat_map(texts).find_map(|text| {
-        let text_words = plain(text);
-        let long = text_words.split(' ').count() >= MIN_COPIED_WORDS;
-        (said == text_words || long && runs_in(&text_words, &said)).then(|| text.to_owned())
+    let is_repeated = |text: &str, is_telling: bool| {
+        let plain = plain(text);
+        said == plain || is_telling && runs_in(&plain, &said)
+    };
+    [sources.query, sources.target].into_iter().find_map(|SideText { alt, caption, .. }| {
+        let is_alt = words(alt).count() >= MIN_COPIED_ALT_WORDS
+            && content_words(alt).len() >= MIN_COPIED_ALT_CONTENT;
+        let is_caption = words(caption).count() >= MIN_COPIED_WORDS;
+        [(alt, is_alt), (caption, is_caption)]
+            .into_iter()
+            .find_map(|(text, is_telling)| is_repeated(text, is_telling).then(|| text.to_owned()))
     })
 }
 
@@ -222,6 +235,15 @@ mod tests {
         }
         for text in ["the old ferry at sea", "a red wooden boat", "", "a steel ferry"] {
             assert_eq!(repeats(text, &pair()), None, "{text}");
+        }
+        let with_alt = |alt| Sources { target: side(alt, TARGET), ..pair() };
+        for alt in ["Brandvik harbour in winter", "the ferry Sigrun", "Ferry, Brandvik, dawn"] {
+            let text = format!("what leaves from {} today?", alt.to_lowercase());
+            assert_eq!(repeats(&text, &with_alt(alt)).as_deref(), Some(alt), "{text}");
+            assert_eq!(repeats("what leaves from here today?", &with_alt(alt)), None);
+        }
+        for alt in ["the ferry", "on the boat", "ferry"] {
+            assert_eq!(repeats(&format!("who works {alt}?"), &with_alt(alt)), None, "{alt}");
         }
     }
 

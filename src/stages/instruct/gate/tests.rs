@@ -76,6 +76,7 @@ fn the_demonstrations_pass() {
         assert!((1..=2).contains(&kept.len()));
         assert!(given.instructions.iter().all(|instruction| seen.is_new(instruction)));
         assert!((2..=10).contains(&words(&given.relation).count()));
+        assert_eq!(relation_fault(&given.relation, &InstructRules::default()), None);
         for instruction in &given.instructions {
             assert!((3..=25).contains(&words(instruction).count()), "{instruction}");
         }
@@ -112,6 +113,26 @@ fn each_fault_is_named() {
         }
     }
     assert_eq!(outcome(" \"How do you get up there?\" ").unwrap(), "How do you get up there?");
+}
+
+#[test]
+fn a_relation_is_a_few_words_and_nothing_else() {
+    for (relation, problem) in [
+        ("", Reason::InstructionLength),
+        (" …", Reason::InstructionLength),
+        (&"up and ".repeat(11), Reason::InstructionLength),
+        (&"a".repeat(121), Reason::InstructionLength),
+        ("see https://example.org/more", Reason::Malformed),
+        ("<b>inside</b>", Reason::Malformed),
+        ("12", Reason::Malformed),
+        ("I'm sorry, I can't help with that", Reason::Refused),
+        ("das Innere eines Turms, den man von außen schon gesehen hat", Reason::WrongLanguage),
+    ] {
+        let fault = relation_fault(relation, &InstructRules::default());
+        let (found, detail) = fault.unwrap_or_else(|| panic!("{relation} passed"));
+        assert_eq!(found, problem, "{relation}: {detail}");
+        assert!(detail.starts_with("relation: "), "{detail}");
+    }
 }
 
 #[test]
