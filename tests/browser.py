@@ -1,5 +1,6 @@
 """The search page as a person uses it: browser.py CHROMIUM DRIVER URL IMAGE NO_IMAGE SCREENSHOT."""
 
+import base64
 import sys
 
 from selenium import webdriver
@@ -34,6 +35,24 @@ def name(item):
 
 def scores():
     return [float(score.text) for score in driver.find_elements(By.CLASS_NAME, "score")]
+
+
+def drop(path, kind):
+    """Drags a file over the page and lets it go; gives whether the page showed that it would take it."""
+    with open(path, "rb") as content:
+        content = base64.b64encode(content.read()).decode()
+    return driver.execute_script("""
+        const [content, kind] = arguments;
+        const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], 'dropped', { type: kind }));
+        const target = document.getElementById('drop');
+        const event = (name) => new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true });
+        const isStopped = !target.dispatchEvent(event('dragover'));
+        const isShown = target.classList.contains('over');
+        target.dispatchEvent(event('drop'));
+        return isStopped && isShown && !target.classList.contains('over');
+    """, content, kind)
 
 
 def found(count):
@@ -105,6 +124,15 @@ try:
     text.clear()
     text.send_keys("a lighthouse", Keys.ENTER)
     found(12)
+
+    # A file that is dropped is asked with; one that is no image is not.
+    text.clear()
+    before = [name(item) for item in results()]
+    assert drop(no_image, "text/plain")
+    assert [name(item) for item in results()] == before
+    assert drop(image, "image/jpeg")
+    wait.until(lambda _: status().startswith("12 images") and name(results()[0]) == "scene 05.jpg")
+    assert driver.find_element(By.ID, "preview").accessible_name == "Query image: dropped"
 
     # The page says nothing on the console but for the refusal just seen.
     said = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -10,7 +10,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use magiclens::model::preprocess::Preprocess;
 use magiclens::retrieval::Encoder;
-use magiclens::retrieval::benchmarks::{Benchmark, Name, Split, Task, read};
+use magiclens::retrieval::benchmarks::{Benchmark, Name, Need, Split, Task, read};
+use magiclens::retrieval::evaluate::given::{self, Given};
 use magiclens::retrieval::evaluate::judge::{self, Judged, Written};
 use magiclens::retrieval::evaluate::lists::Lists;
 use magiclens::retrieval::evaluate::report::{self, Origin};
@@ -33,11 +34,16 @@ struct Cli {
     split: Split,
     /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the released
     /// .pkl, or safetensors.
-    #[arg(long, required_unless_present = "scores", conflicts_with = "scores")]
+    #[arg(long, required_unless_present_any = ["scores", "embeddings"])]
     model: Option<PathBuf>,
     /// Rankings by any model instead: a submission file, {"query": [images]}, or our rankings.jsonl.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     scores: Option<PathBuf>,
+    /// Vectors by any model instead, of the queries and of the gallery: Parquet files of id and embedding,
+    /// as `search embed` writes them.
+    #[arg(long, num_args = 2, value_names = ["QUERIES", "GALLERY"])]
+    #[arg(conflicts_with_all = ["model", "scores"])]
+    embeddings: Option<Vec<PathBuf>>,
     /// Sizes of the model, where none lie beside it (JSON).
     #[arg(long)]
     config: Option<PathBuf>,
@@ -68,6 +74,7 @@ Examples:
   evaluate --benchmark holdout --data runs/mine --model runs/train
   evaluate --benchmark holdout --data runs/mine --model runs/a --model-b runs/b --out runs/judge
   evaluate --benchmark circo --data CIRCO --scores submission_val.json
+  evaluate --benchmark circo --data CIRCO --embeddings queries.parquet gallery.parquet
 
 Exit codes: 0 done, 1 failed.";
 
@@ -85,15 +92,25 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Some(out) = &cli.out {
         std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     }
-    let benchmark = read(cli.benchmark, &cli.data, cli.split, cli.scores.is_none())?;
-    match (&cli.scores, &cli.model) {
-        (Some(scores), _) => {
+    let need = match (&cli.model, &cli.embeddings) {
+        (Some(_), _) => Need::Images,
+        (None, Some(_)) => Need::Gallery,
+        (None, None) => Need::Truth,
+    };
+    let benchmark = read(cli.benchmark, &cli.data, cli.split, need)?;
+    match (&cli.scores, &cli.model, cli.embeddings.as_deref()) {
+        (Some(scores), _, _) => {
             let figures = measure_lists(&benchmark, &Lists::read(scores)?)?;
-            let origin = Origin { model: name_of(scores), fingerprint: None, query: None };
-            show(cli, &origin, &figures)
+            show(cli, &origin(scores), &figures)
         }
-        (None, Some(model)) => of_model(cli, &benchmark, model),
-        (None, None) => anyhow::bail!("--model or --scores is needed"),
+        (_, Some(model), _) => of_model(cli, &benchmark, model),
+        (_, _, Some([queries, gallery])) => {
+            let outcomes =
+                given::outcomes(&benchmark, &Given::read(queries)?, &Given::read(gallery)?)?;
+            write(cli, &benchmark, &outcomes)?;
+            conclude(cli, &benchmark, &origin(queries), &outcomes)
+        }
+        _ => anyhow::bail!("--model, --scores or --embeddings is needed"),
     }
 }
 
@@ -103,21 +120,39 @@ fn of_model(cli: &Cli, benchmark: &Benchmark, model: &Path) -> anyhow::Result<()
         !by_towers || cli.query == Ask::Both,
         "these queries are texts: leave out --query"
     );
+    anyhow::ensure!(
+        cli.model_b.is_none() || (benchmark.tasks.len() == 1 && !by_towers),
+        "models are put side by side on benchmarks of one part whose queries have an image"
+    );
     let (encoder, outcomes) = through(cli, benchmark, model)?;
-    if let Some(out) = &cli.out {
-        report::rankings(out, benchmark, &outcomes)?;
-        for file in report::submissions(out, benchmark, &outcomes)? {
-            eprintln!("evaluate: to hand in: {}", out.join(file).display());
-        }
-    }
+    write(cli, benchmark, &outcomes)?;
     if let (Some(other), Some(out)) = (&cli.model_b, &cli.out) {
         let (_, others) = through(cli, benchmark, other)?;
         side_by_side(cli, benchmark, out, [(model, &outcomes), (other, &others)])?;
     }
-    let fingerprint = Some(encoder.fingerprint());
-    let origin = Origin { model: name_of(model), fingerprint, query: Some(cli.query) };
-    match measure(benchmark, &outcomes) {
-        Some(figures) => show(cli, &origin, &figures),
+    let (fingerprint, query) = (Some(encoder.fingerprint()), Some(cli.query));
+    let origin = Origin { fingerprint, query, ..origin(model) };
+    conclude(cli, benchmark, &origin, &outcomes)
+}
+
+/// Rankings, and files to hand in.
+fn write(cli: &Cli, benchmark: &Benchmark, outcomes: &[Vec<Outcome>]) -> anyhow::Result<()> {
+    let Some(out) = &cli.out else { return Ok(()) };
+    report::rankings(out, benchmark, outcomes)?;
+    for file in report::submissions(out, benchmark, outcomes)? {
+        eprintln!("evaluate: to hand in: {}", out.join(file).display());
+    }
+    Ok(())
+}
+
+fn conclude(
+    cli: &Cli,
+    benchmark: &Benchmark,
+    origin: &Origin,
+    outcomes: &[Vec<Outcome>],
+) -> anyhow::Result<()> {
+    match measure(benchmark, outcomes) {
+        Some(figures) => show(cli, origin, &figures),
         None => {
             anyhow::ensure!(
                 cli.out.is_some(),
@@ -139,7 +174,7 @@ fn through(
     progress
         .set_style(ProgressStyle::with_template("{pos}/{len} embedded, {per_sec}, {eta} left")?);
     let tell = |done: usize| progress.inc(done as u64);
-    let mut scorer = Scorer::new(&encoder, cli.query, cli.batch);
+    let mut scorer = Scorer::new(&encoder, cli.query, cli.batch, benchmark.depth());
     let outcomes = benchmark.tasks.iter().map(|task| scorer.score(task, tell));
     let outcomes = outcomes.collect::<Result<_, _>>()?;
     progress.finish_and_clear();
@@ -165,8 +200,10 @@ fn side_by_side(
     Ok(())
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+/// A file or folder as the table names it.
+fn origin(path: &Path) -> Origin {
+    let model = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Origin { model, fingerprint: None, query: None }
 }
 
 fn show(cli: &Cli, origin: &Origin, figures: &Figures) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! `[embed]`: which model makes the vectors that `pair` compares by.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Pair, Similarity};
@@ -14,6 +16,8 @@ pub struct Embed {
     pub batch: usize,
     /// How an endpoint is sent images.
     pub images: EmbedImages,
+    /// Bytes of images that are on their way to an endpoint, or wait for a turn, at most.
+    pub image_bytes: usize,
     /// The endpoint. For `pair.similarity = "endpoint"`.
     pub endpoint: EmbedEndpoint,
 }
@@ -24,12 +28,23 @@ impl Default for Embed {
             weights: String::new(),
             batch: 32,
             images: EmbedImages::Infinity,
+            image_bytes: 64 << 20,
             endpoint: EmbedEndpoint::default(),
         }
     }
 }
 
 impl Embed {
+    /// Makes a path of weights hold wherever a run is gone on with from. What is not there stays as it was
+    /// written, for the message.
+    pub fn settle(&mut self) {
+        let is_path = !self.weights.is_empty() && !self.weights.contains("://");
+        let whole = Path::new(&self.weights).canonicalize().ok().filter(|_| is_path);
+        if let Some(whole) = whole.as_deref().and_then(Path::to_str) {
+            self.weights = whole.to_owned();
+        }
+    }
+
     /// Whether images get vectors, or are compared without.
     pub fn has_images(&self, pair: &Pair) -> bool {
         pair.similarity == Similarity::Clip || self.images != EmbedImages::None

@@ -517,6 +517,7 @@ impl Settings for Config {
             ("describe.endpoint.concurrency", self.describe.endpoint.concurrency),
             ("describe.endpoint.max_tokens", self.describe.endpoint.max_tokens as usize),
             ("embed.batch", self.embed.batch),
+            ("embed.image_bytes", self.embed.image_bytes),
             ("embed.endpoint.concurrency", self.embed.endpoint.concurrency),
             ("instruct.endpoint.concurrency", self.instruct.endpoint.concurrency),
             ("instruct.endpoint.max_tokens", self.instruct.endpoint.max_tokens as usize),
@@ -580,6 +581,6 @@ impl Settings for Config {
                 return Err(OutOfRange { key, problem: "must be between 0 and 1" });
             }
         }
-        Ok(())
+        self.pair.bounds(self.embed.images).check()
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::embed::EmbedImages;
+use super::load::OutOfRange;
 
 /// `[pair]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +87,24 @@ impl Bounds {
     /// scale of its own. `mine tune-pairs` is there to do better.
     pub const EMBEDDED: Self =
         Self { min_visual: 0.8, max_visual: 0.96, min_text: 0.8, max_text: 0.96 };
+
+    /// Refuses bounds that no cosine can be between.
+    pub(super) fn check(&self) -> Result<(), OutOfRange> {
+        for (key, bound) in self.named() {
+            if !(-1.0..=1.0).contains(&bound) {
+                return Err(OutOfRange { key, problem: "must be between -1 and 1, or \"auto\"" });
+            }
+        }
+        let [(visual, min_visual), (_, max_visual), (text, min_text), (_, max_text)] = self.named();
+        if min_visual > max_visual {
+            let problem = "must not be above pair.max_visual";
+            return Err(OutOfRange { key: visual, problem });
+        }
+        if min_text > max_text {
+            return Err(OutOfRange { key: text, problem: "must not be above pair.max_text" });
+        }
+        Ok(())
+    }
 
     /// Each with the name of its key.
     pub fn named(&self) -> [(&'static str, f64); 4] {
@@ -237,6 +256,25 @@ mod tests {
             "{text}"
         );
         assert_eq!(toml::from_str::<Pair>(&text).unwrap(), pair);
+    }
+
+    #[test]
+    fn bounds_are_numbers_with_something_between_them() {
+        let check = |min: f64, max: f64| {
+            Bounds { min_visual: min, max_visual: max, ..Bounds::LEXICAL }.check()
+        };
+        assert_eq!(check(-1.0, 1.0), Ok(()));
+        assert_eq!(check(0.5, 0.5), Ok(()));
+        for (min, max, key) in [
+            (f64::NAN, 1.0, "pair.min_visual"),
+            (0.0, f64::INFINITY, "pair.max_visual"),
+            (-1.5, 1.0, "pair.min_visual"),
+            (0.6, 0.5, "pair.min_visual"),
+        ] {
+            assert_eq!(check(min, max).unwrap_err().key, key, "{min} {max}");
+        }
+        let text = Bounds { min_text: 0.99, ..Bounds::LEXICAL };
+        assert_eq!(text.check().unwrap_err().key, "pair.min_text");
     }
 
     #[test]

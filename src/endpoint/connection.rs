@@ -95,7 +95,12 @@ impl Connection {
                     Err(trouble) => Sent::Trouble(trouble, reason),
                 }
             }
-            Err(detail) => broken(detail, Reason::BodyBroken),
+            // Asked again, it would be as long again.
+            Err(Unread::TooLong) => {
+                let detail = format!("an answer of more than {MAX_BODY} bytes");
+                Sent::Trouble(Trouble::Skip { refused: false, detail }, Reason::HttpClientError)
+            }
+            Err(Unread::Broken(detail)) => broken(detail, Reason::BodyBroken),
         }
     }
 
@@ -159,15 +164,21 @@ fn connector(
         .map_err(|error| said(error.without_url()))
 }
 
+/// Why there is no body.
+enum Unread {
+    TooLong,
+    Broken(String),
+}
+
 /// The body, up to a cap.
-async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(body),
             Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_BODY => body.extend(chunk),
-            Ok(Some(_)) => return Err(format!("an answer of more than {MAX_BODY} bytes")),
-            Err(error) => return Err(said(error.without_url())),
+            Ok(Some(_)) => return Err(Unread::TooLong),
+            Err(error) => return Err(Unread::Broken(said(error.without_url()))),
         }
     }
 }

@@ -167,11 +167,12 @@ pub enum Misfit {
     },
 }
 
-/// The lines of an answer to so many inputs, each a vector of `width` numbers, where that is known.
+/// The lines of an answer to so many inputs. `expected` is told the widths of all of them, and says which
+/// one they should have.
 pub fn split_vectors(
     text: &str,
     inputs: usize,
-    width: Option<usize>,
+    expected: impl FnOnce(&[usize]) -> usize,
 ) -> Result<Vec<String>, Misfit> {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.len() != inputs {
@@ -179,7 +180,7 @@ pub fn split_vectors(
     }
     let widths: Vec<usize> =
         lines.iter().map(|line| read_vector(line).map_or(0, |v| v.len())).collect();
-    let expected = width.or_else(|| widths.first().copied()).unwrap_or_default();
+    let expected = expected(&widths);
     match widths.into_iter().find(|width| *width != expected) {
         Some(found) => Err(Misfit::Width { found, expected }),
         None => Ok(lines),

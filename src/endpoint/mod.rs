@@ -33,7 +33,7 @@ mod wire;
 
 pub use ask::{Answer, Ask, Format, Piece, Usage};
 pub use batch::{BatchFiles, Taken};
-pub use embeddings::{Misfit, read_vector, split_vectors};
+pub use embeddings::{read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
 pub use flights::{Flight, Landing};
 pub use model::{Course, Model, ModelError, Question, Verdict};

@@ -215,7 +215,10 @@ impl Model {
                 ) => {}
                 Sent::Trouble(Trouble::Skip { refused, detail }, _) => {
                     let text = self.connection.redact(&detail);
-                    self.none_but_skips(&text)?;
+                    // Of several inputs one may be to blame; it is the caller who tells which.
+                    if !self.wire.asks_several(&question.ask) {
+                        self.none_but_skips(&text)?;
+                    }
                     if refused {
                         let ended = super::Ended::Refused;
                         return Ok(Verdict::Reply { ended, text });

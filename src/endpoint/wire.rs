@@ -96,6 +96,11 @@ impl Wire {
         }
     }
 
+    /// Whether a request has several inputs with an answer each.
+    pub fn asks_several(self, ask: &Ask) -> bool {
+        matches!(self, Self::Embeddings(_)) && ask.user.len() > 1
+    }
+
     /// Where requests go.
     pub fn url(self, base: &str, model: &str) -> Result<String, String> {
         let parsed = Url::parse(base).map_err(|error| format!("{base:?}: {error}"))?;

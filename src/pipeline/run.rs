@@ -221,7 +221,8 @@ pub async fn run(
     let dir = RunDir::open(&options.out)?;
     let kept = dir.kept().await?;
     layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
-    let config = layers.load()?;
+    let mut config = layers.load()?;
+    config.embed.settle();
     let asks = first <= RunStage::Fetch;
     let seeds = find_seeds(options, kept.as_ref(), &config, asks)?;
     let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };

@@ -15,7 +15,8 @@ use crate::table::{DESCRIPTIONS, EMBEDDINGS, GROUPS, IMAGES};
 pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Result<(), RunError> {
     let dir = existing(out)?;
     let kept = dir.kept().await?.unwrap_or_default();
-    let config = Layers { run_dir: Some(kept.config), ..layers.clone() }.load()?;
+    let mut config = Layers { run_dir: Some(kept.config), ..layers.clone() }.load()?;
+    config.embed.settle();
     let inputs = Inputs {
         groups: dir.manifests(GROUPS).await?,
         descriptions: dir.manifests(DESCRIPTIONS).await?,

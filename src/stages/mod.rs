@@ -1,6 +1,6 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
-//! ([`context`]), what asks models ([`asking`]), what counts words ([`wording`]) and what pages are made of
-//! ([`html`]) are all they share.
+//! ([`context`]), what asks models ([`asking`]), what counts words ([`wording`]), what pages are made of
+//! ([`html`]) and what vectors were made by ([`vectors`]) are all they share.
 
 pub mod asking;
 pub mod collect;
@@ -13,4 +13,5 @@ pub mod group;
 pub mod html;
 pub mod instruct;
 pub mod pair;
+pub mod vectors;
 pub mod wording;

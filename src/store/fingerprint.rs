@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{FORMAT_VERSION, Manifest};
+use super::{FORMAT_VERSION, Manifest, Store, StoreError};
 
 /// Configuration keys, prompts, format version and input manifests of one table. Keys that change
 /// only throughput are left out by whoever builds it.
@@ -60,6 +60,14 @@ impl Fingerprint {
         self.with("input tables", hex::encode(Sha256::digest(text)))
     }
 
+    /// What a table was begun with, if it was.
+    pub async fn of_table(store: &Store, table: &str) -> Result<Option<Self>, StoreError> {
+        let path = format!("{table}/stage.json");
+        let text = store.read(&path).await?;
+        let read = text.map(|text| serde_json::from_slice(&text)).transpose();
+        read.map_err(|error| StoreError::corrupt(path, error))
+    }
+
     /// A short name for all of it.
     pub fn hash(&self) -> String {
         let text = serde_json::to_string(&self.keys).expect("keys are plain data");
@@ -68,17 +76,28 @@ impl Fingerprint {
 
     /// The first difference to what was committed, if any.
     pub fn differs_from(&self, committed: &Self) -> Option<Mismatch> {
-        let names = committed.keys.keys().chain(self.keys.keys());
+        self.differs_in(committed.keys.keys().chain(self.keys.keys()), committed)
+    }
+
+    /// The first of its own keys that was committed otherwise, if any: there may be more keys than these.
+    pub fn differs_within(&self, committed: &Self) -> Option<Mismatch> {
+        self.differs_in(self.keys.keys(), committed)
+    }
+
+    fn differs_in<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a String>,
+        committed: &Self,
+    ) -> Option<Mismatch> {
         let value = |keys: &BTreeMap<String, Value>, key: &str| {
             keys.get(key).cloned().unwrap_or(Value::Null)
         };
-        names
-            .map(|key| Mismatch {
-                key: key.clone(),
-                committed: value(&committed.keys, key),
-                wanted: value(&self.keys, key),
-            })
-            .find(|pair| pair.committed != pair.wanted)
+        let pair = |key: &String| Mismatch {
+            key: key.clone(),
+            committed: value(&committed.keys, key),
+            wanted: value(&self.keys, key),
+        };
+        names.find_map(|key| Some(pair(key)).filter(|pair| pair.committed != pair.wanted))
     }
 }
 
@@ -109,5 +128,7 @@ mod tests {
         let key = |f: &Fingerprint, g: &Fingerprint| f.differs_from(g).map(|m| m.key);
         assert_eq!(key(&Fingerprint::new(), &committed), Some("a".into()));
         assert_eq!(key(&committed, &Fingerprint::new()), Some("a".into()));
+        assert_eq!(Fingerprint::new().differs_within(&committed), None, "only its own keys count");
+        assert!(committed.differs_within(&Fingerprint::new()).is_some());
     }
 }

@@ -35,9 +35,7 @@ impl<R: Row> Table<R> {
         let path = format!("{name}/stage.json");
         let text = serde_json::to_vec_pretty(fingerprint).expect("a fingerprint is plain data");
         if !store.create(&path, text).await? {
-            let text = store.read(&path).await?.unwrap_or_default();
-            let committed: Fingerprint = serde_json::from_slice(&text)
-                .map_err(|error| StoreError::corrupt(path.clone(), error))?;
+            let committed = Fingerprint::of_table(store, name).await?.unwrap_or_default();
             if let Some(mismatch) = fingerprint.differs_from(&committed) {
                 return Ok(Err(mismatch));
             }

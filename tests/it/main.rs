@@ -28,7 +28,6 @@ mod rehydrate;
 mod schemas;
 #[cfg(feature = "torch")]
 mod search;
-#[cfg(feature = "torch")]
 mod similarity;
 mod source;
 mod splits;

@@ -1,7 +1,7 @@
 //! `schemas/*.json` describe exactly the columns that tables have.
 
 use arrow::datatypes::{DataType, FieldRef};
-use magiclens::record::{GroupImage, Image, Page, Pair};
+use magiclens::record::{Embedding, GroupImage, Image, Page, Pair};
 use magiclens::store::Row;
 use magiclens::table::{PoolImage, Triplet};
 use serde_json::Value;
@@ -52,4 +52,9 @@ fn groups_pairs_and_the_pool_are_described_column_by_column() {
     assert_eq!(described(&groups["look"]), names(fields));
     assert_eq!(described(&schema("pairs")["columns"]), names(&Pair::fields()));
     assert_eq!(described(&schema("test_pool")["columns"]), names(&PoolImage::fields()));
+}
+
+#[test]
+fn embeddings_are_described_column_by_column() {
+    assert_eq!(described(&schema("embeddings")["columns"]), names(&Embedding::fields()));
 }

@@ -98,12 +98,16 @@ fn errors_are_told_apart() {
 fn what_does_not_fit_is_named() {
     let answer = json!({ "data": [{ "embedding": [1.0, 1.0] }, { "embedding": [1.0] }] });
     let Ok(Answer::Said { text, .. }) = of(200, &answer) else { panic!("no answer") };
-    let split = |inputs, width| split_vectors(&text, inputs, width);
-    assert_eq!(split(3, None), Err(Misfit::Count { found: 2, inputs: 3 }));
-    assert_eq!(split(2, None), Err(Misfit::Width { found: 1, expected: 2 }));
+    let count = split_vectors(&text, 3, |_| panic!("there is none to each"));
+    assert_eq!(count, Err(Misfit::Count { found: 2, inputs: 3 }));
+    let width = split_vectors(&text, 2, |widths| {
+        assert_eq!(widths, [2, 1]);
+        widths[0]
+    });
+    assert_eq!(width, Err(Misfit::Width { found: 1, expected: 2 }));
     let first = text.lines().next().unwrap();
-    assert_eq!(split_vectors(first, 1, Some(2)).unwrap(), [first]);
-    assert_eq!(split_vectors(first, 1, Some(3)), Err(Misfit::Width { found: 2, expected: 3 }));
+    assert_eq!(split_vectors(first, 1, |_| 2).unwrap(), [first]);
+    assert_eq!(split_vectors(first, 1, |_| 3), Err(Misfit::Width { found: 2, expected: 3 }));
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::files::{Gallery, LayoutError, check, find, json};
-use super::{Benchmark, Measure, Query, Task};
+use super::{Benchmark, Measure, Need, Query, Task};
 use crate::retrieval::pump::{Picture, Way};
 
 const SPLITS: &str = "Karpathy's splits, caption_datasets.zip of https://cs.stanford.edu/people/karpathy/deepimagesent/";
@@ -35,23 +35,21 @@ struct Sentence {
     raw: String,
 }
 
-pub fn coco(folder: &Path, with_images: bool) -> Result<Benchmark, LayoutError> {
+pub fn coco(folder: &Path, need: Need) -> Result<Benchmark, LayoutError> {
     let splits = find(folder, &["dataset_coco.json"], SPLITS)?;
-    read("COCO", &splits, with_images, COCO, |image| {
-        folder.join(&image.filepath).join(&image.filename)
-    })
+    read("COCO", &splits, need, COCO, |image| folder.join(&image.filepath).join(&image.filename))
 }
 
-pub fn flickr30k(folder: &Path, with_images: bool) -> Result<Benchmark, LayoutError> {
+pub fn flickr30k(folder: &Path, need: Need) -> Result<Benchmark, LayoutError> {
     let splits = find(folder, &["dataset_flickr30k.json"], SPLITS)?;
     let images = folder.join("flickr30k-images");
-    read("Flickr30k", &splits, with_images, FLICKR, |image| images.join(&image.filename))
+    read("Flickr30k", &splits, need, FLICKR, |image| images.join(&image.filename))
 }
 
 fn read(
     title: &'static str,
     splits: &Path,
-    with_images: bool,
+    need: Need,
     wanted: &str,
     path: impl Fn(&Image) -> std::path::PathBuf,
 ) -> Result<Benchmark, LayoutError> {
@@ -64,13 +62,13 @@ fn read(
                 id: format!("{}#{at}", image.filename),
                 picture: Picture::None,
                 text: sentence.raw,
-                positives: vec![number],
+                positives: [number].into(),
                 ignored: Vec::new(),
                 subset: Vec::new(),
             });
         }
     }
-    if with_images {
+    if need == Need::Images {
         check(&gallery.entries, wanted)?;
     }
     let task =

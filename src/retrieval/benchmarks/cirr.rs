@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::files::{Gallery, LayoutError, check, find, json};
-use super::{Benchmark, Measure, Query, Split, Submission, Task};
+use super::{Benchmark, Measure, Need, Query, Split, Submission, Task};
 use crate::retrieval::pump::{Picture, Way};
 
 const FILES: &str = "captions and image splits of CIRR, from https://github.com/Cuberick/CIRR (branch cirr_dataset)";
@@ -49,7 +49,7 @@ fn name(id: &str) -> Value {
     id.into()
 }
 
-pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark, LayoutError> {
+pub fn read(folder: &Path, split: Split, need: Need) -> Result<Benchmark, LayoutError> {
     let split = match split {
         Split::Val => "val",
         Split::Test => "test1",
@@ -66,7 +66,7 @@ pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark,
     for (id, path) in &images {
         gallery.add(id, || Picture::File(root.join(path.trim_start_matches("./"))));
     }
-    if with_images {
+    if need == Need::Images {
         check(&gallery.entries, IMAGES)?;
     }
     let queries = json::<Vec<Caption>>(&captions)?;

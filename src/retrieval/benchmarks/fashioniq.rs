@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::files::{Gallery, LayoutError, check, content, find, json};
-use super::{Benchmark, Measure, Query, Split, Task};
+use super::{Benchmark, Measure, Need, Query, Split, Task};
 use crate::retrieval::pump::{Picture, Way};
 
 const FILES: &str =
@@ -21,25 +21,25 @@ struct Caption {
     captions: Vec<String>,
 }
 
-pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark, LayoutError> {
+pub fn read(folder: &Path, split: Split, need: Need) -> Result<Benchmark, LayoutError> {
     if split == Split::Test {
         let problem = "the truth of its test split was never published; use --split val";
         return Err(LayoutError::Split { benchmark: "FashionIQ", problem });
     }
-    let tasks = ["dress", "shirt", "toptee"].map(|category| task(folder, category, with_images));
+    let tasks = ["dress", "shirt", "toptee"].map(|category| task(folder, category, need));
     let tasks = tasks.into_iter().collect::<Result<_, _>>()?;
     let measures = [10, 50].map(Measure::Recall).to_vec();
     Ok(Benchmark { title: "FashionIQ", split: "val", tasks, measures, submissions: Vec::new() })
 }
 
-fn task(folder: &Path, category: &str, with_images: bool) -> Result<Task, LayoutError> {
+fn task(folder: &Path, category: &str, need: Need) -> Result<Task, LayoutError> {
     let captions = find(folder, &[&format!("captions/cap.{category}.val.json")], FILES)?;
     let splits = find(folder, &[&format!("image_splits/split.{category}.val.json")], FILES)?;
     let mut gallery = Gallery::default();
     for id in json::<Vec<String>>(&splits)? {
         gallery.add(&id, || Picture::File(image(folder, &id)));
     }
-    if with_images {
+    if need == Need::Images {
         check(&gallery.entries, IMAGES)?;
     }
     let queries = json::<Vec<Caption>>(&captions)?.into_iter().enumerate();
@@ -73,7 +73,7 @@ fn query(
         id: number.to_string(),
         picture: gallery.entries[candidate].picture.clone(),
         text: caption.captions.join(" and "),
-        positives: vec![gallery.number(&caption.target, file)?],
+        positives: [gallery.number(&caption.target, file)?].into(),
         ignored: Vec::new(),
         subset: Vec::new(),
     })

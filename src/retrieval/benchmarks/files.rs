@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -93,6 +94,38 @@ impl Gallery {
         let number = self.numbers.get(id).copied();
         number.ok_or_else(|| content(file, format!("names {id}, which is not in the gallery")))
     }
+}
+
+/// A list of images with a number each: lines of a path below the folder, less `prefix`, and a label.
+pub fn labelled(
+    folder: &Path,
+    name: &str,
+    prefix: &str,
+    wanted: &str,
+) -> Result<Vec<(Entry, usize)>, LayoutError> {
+    let path = find(folder, &[name], wanted)?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| LayoutError::File { path: path.clone(), error })?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let entry = |(at, line): (usize, &str)| {
+        let bad = || content(&path, format!("line {} is no path with a label", at + 1));
+        let (image, label) = line.trim().rsplit_once(char::is_whitespace).ok_or_else(bad)?;
+        let label = label.parse().map_err(|_| bad())?;
+        let image = image.trim().trim_start_matches("./");
+        let id = image.strip_prefix(prefix).unwrap_or(image).to_owned();
+        let picture = Picture::File(folder.join(&id));
+        Ok((Entry { id, picture }, label))
+    };
+    lines.map(entry).collect()
+}
+
+/// The numbers of a list's images by label.
+pub fn by_label(list: &[(Entry, usize)]) -> HashMap<usize, Arc<[usize]>> {
+    let mut numbers: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (at, (_, label)) in list.iter().enumerate() {
+        numbers.entry(*label).or_default().push(at);
+    }
+    numbers.into_iter().map(|(label, numbers)| (label, numbers.into())).collect()
 }
 
 /// Fails on the first file that is not there, before hours of work.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::files::{Gallery, LayoutError, check, find, json};
-use super::{Benchmark, Measure, Query, Split, Task};
+use super::{Benchmark, Measure, Need, Query, Split, Task};
 use crate::model::input::Cut;
 use crate::retrieval::pump::{Picture, Way};
 
@@ -34,18 +34,18 @@ enum Shown {
     Whole { val_image_id: u64 },
 }
 
-pub fn read(folder: &Path, split: Split, with_images: bool) -> Result<Benchmark, LayoutError> {
+pub fn read(folder: &Path, split: Split, need: Need) -> Result<Benchmark, LayoutError> {
     if split == Split::Test {
         let problem = "it has one split, which is called val here";
         return Err(LayoutError::Split { benchmark: "GeneCIS", problem });
     }
-    let tasks = TASKS.map(|name| task(folder, name, with_images));
+    let tasks = TASKS.map(|name| task(folder, name, need));
     let tasks = tasks.into_iter().collect::<Result<_, _>>()?;
     let measures = [1, 2, 3].map(Measure::SubsetRecall).to_vec();
     Ok(Benchmark { title: "GeneCIS", split: "val", tasks, measures, submissions: Vec::new() })
 }
 
-fn task(folder: &Path, name: &str, with_images: bool) -> Result<Task, LayoutError> {
+fn task(folder: &Path, name: &str, need: Need) -> Result<Task, LayoutError> {
     let file = format!("genecis/{name}.json");
     let file = find(folder, &[&file, &format!("{name}.json")], FILES)?;
     let (mut gallery, mut queries) = (Gallery::default(), Vec::new());
@@ -57,12 +57,12 @@ fn task(folder: &Path, name: &str, with_images: bool) -> Result<Task, LayoutErro
             id: number.to_string(),
             picture: sample.reference.picture(folder),
             text: sample.condition,
-            positives: vec![subset[0]],
+            positives: [subset[0]].into(),
             ignored: Vec::new(),
             subset,
         });
     }
-    if with_images {
+    if need == Need::Images {
         check(&gallery.entries, if name.ends_with("object") { COCO } else { GENOME })?;
     }
     Ok(Task { name: name.to_owned(), gallery: gallery.entries.into(), way: Way::Fused, queries })

@@ -94,7 +94,7 @@ impl Found {
                 id: ids.value(row).to_owned(),
                 picture: self.picture(file, root, "query_image", at),
                 text: texts.value(row).to_owned(),
-                positives: vec![target],
+                positives: [target].into(),
                 ignored: own.into_iter().filter(|&own| own != target).collect(),
                 subset: Vec::new(),
             });

@@ -13,6 +13,7 @@ mod files;
 mod genecis;
 mod holdout;
 mod paper;
+mod sketch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +42,12 @@ pub enum Name {
     Coco,
     /// Flickr30k in the same way.
     Flickr30k,
+    /// TU-Berlin Extended: sketches to photographs of 30 classes.
+    Tuberlin,
+    /// Sketchy Extended: the same of 25 classes.
+    Sketchy,
+    /// QuickDraw Extended: the same of 30 classes, drawn in seconds.
+    Quickdraw,
     /// The test split of a run of `mine`.
     Holdout,
 }
@@ -53,6 +60,17 @@ pub enum Split {
     Val,
     /// Whose ground truth a server has, but for `holdout`.
     Test,
+}
+
+/// What of a benchmark is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Queries and truth: of the gallery only what they name, where more is not at hand.
+    Truth,
+    /// The names of the whole gallery too.
+    Gallery,
+    /// Every image's file.
+    Images,
 }
 
 /// Queries with a gallery each, and what is measured.
@@ -102,18 +120,26 @@ pub struct Query {
     /// The instruction.
     pub text: String,
     /// All that is right, the target first; none where it is hidden.
-    pub positives: Vec<usize>,
+    pub positives: Arc<[usize]>,
     /// What counts neither for nor against: near-duplicates of the target, the query image in some.
     pub ignored: Vec<usize>,
     /// The few that it is also asked among.
     pub subset: Vec<usize>,
 }
 
+/// A ranking to its end.
+pub const ALL: usize = usize::MAX;
+
+/// Images that are kept of a ranking, at least.
+const KEPT: usize = 50;
+
 /// What is measured, in percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Mean average precision at k.
+    /// Mean average precision at k; of the whole ranking where k is [`ALL`].
     Map(usize),
+    /// The share of the first k that are positives.
+    Precision(usize),
     /// Queries whose target, the first positive, is among the first k.
     Recall(usize),
     /// The same among the query's subset.
@@ -124,11 +150,24 @@ pub enum Measure {
     Positives(usize),
 }
 
+impl Benchmark {
+    /// How many images of a ranking are kept, so that what is measured can be measured again.
+    pub fn depth(&self) -> usize {
+        let ks = self.measures.iter().map(|measure| match measure {
+            Measure::Precision(k) => *k,
+            _ => KEPT,
+        });
+        ks.max().unwrap_or(KEPT).max(KEPT)
+    }
+}
+
 impl Measure {
     /// As papers write it.
     pub fn name(self) -> String {
         match self {
+            Self::Map(ALL) => "mAP".to_owned(),
             Self::Map(k) => format!("mAP@{k}"),
+            Self::Precision(k) => format!("P@{k}"),
             Self::Recall(k) => format!("R@{k}"),
             Self::SubsetRecall(k) => format!("Rs@{k}"),
             Self::Hit(k) => format!("hit@{k}"),
@@ -152,21 +191,19 @@ pub struct Submission {
     pub spell: fn(&str) -> Value,
 }
 
-/// Reads a benchmark from a folder. Without its images, names and truth are all that is looked at.
-pub fn read(
-    name: Name,
-    folder: &Path,
-    split: Split,
-    with_images: bool,
-) -> Result<Benchmark, LayoutError> {
+/// Reads a benchmark from a folder, as much of it as is needed.
+pub fn read(name: Name, folder: &Path, split: Split, need: Need) -> Result<Benchmark, LayoutError> {
     match name {
-        Name::Circo => circo::read(folder, split, with_images),
-        Name::Cirr => cirr::read(folder, split, with_images),
-        Name::Fashioniq => fashioniq::read(folder, split, with_images),
-        Name::Genecis => genecis::read(folder, split, with_images),
-        Name::Dtin => dtin::read(folder, with_images),
-        Name::Coco => captions::coco(folder, with_images),
-        Name::Flickr30k => captions::flickr30k(folder, with_images),
+        Name::Circo => circo::read(folder, split, need),
+        Name::Cirr => cirr::read(folder, split, need),
+        Name::Fashioniq => fashioniq::read(folder, split, need),
+        Name::Genecis => genecis::read(folder, split, need),
+        Name::Dtin => dtin::read(folder, need),
+        Name::Coco => captions::coco(folder, need),
+        Name::Flickr30k => captions::flickr30k(folder, need),
+        Name::Tuberlin => sketch::tuberlin(folder, need),
+        Name::Sketchy => sketch::sketchy(folder, need),
+        Name::Quickdraw => sketch::quickdraw(folder, need),
         Name::Holdout => holdout::read(folder),
     }
 }

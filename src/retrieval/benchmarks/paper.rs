@@ -39,8 +39,11 @@ pub fn rows(name: Name) -> Vec<Row> {
         Name::Flickr30k => {
             MODELS.into_iter().zip(FLICKR.map(|figures| ("test", figures))).map(row).collect()
         }
+        Name::Tuberlin => {
+            MODELS.into_iter().zip(TUBERLIN.map(|figures| ("test", figures))).map(row).collect()
+        }
         // What the paper calls R@10 of DTIN is not said to be which of two measures.
-        Name::Dtin | Name::Holdout => Vec::new(),
+        Name::Dtin | Name::Sketchy | Name::Quickdraw | Name::Holdout => Vec::new(),
     }
 }
 
@@ -82,3 +85,5 @@ const GENECIS: [&[(&str, f64)]; 4] =
     [&[("Rs@1", 15.0)], &[("Rs@1", 16.3)], &[("Rs@1", 18.0)], &[("Rs@1", 18.1)]];
 const COCO: [&[(&str, f64)]; 2] = [&[("R@1", 40.1)], &[("R@1", 44.3)]];
 const FLICKR: [&[(&str, f64)]; 2] = [&[("R@1", 67.8)], &[("R@1", 72.5)]];
+const TUBERLIN: [&[(&str, f64)]; 2] =
+    [&[("mAP", 45.9), ("P@100", 57.9)], &[("mAP", 62.9), ("P@100", 73.1)]];

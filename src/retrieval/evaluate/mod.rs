@@ -1,19 +1,21 @@
 //! `evaluate`: a benchmark's queries through a model, or a list that someone else ranked, to its measures.
 //!
-//! [`score`] gives each query's ranks, [`lists`] reads rankings, [`report`] writes what came out,
-//! [`judge`] puts two models side by side.
+//! [`score`] gives each query's ranks, [`given`] those by vectors of others; [`lists`] reads rankings and
+//! [`measured`] measures them; [`report`] writes what came out, [`judge`] puts two models side by side.
 
+pub mod given;
 pub mod judge;
 pub mod lists;
+mod measured;
 pub mod report;
 pub mod score;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use super::benchmarks::{Benchmark, LayoutError, Measure, Query, Task};
+use super::benchmarks::{Benchmark, LayoutError, Measure, Task};
 use super::metrics;
-use lists::Lists;
+pub use measured::measure_lists;
 use score::Outcome;
 
 /// Why nothing was measured.
@@ -108,45 +110,11 @@ pub fn measure(benchmark: &Benchmark, outcomes: &[Vec<Outcome>]) -> Option<Figur
 fn of(measure: Measure, outcome: &Outcome) -> f64 {
     match measure {
         Measure::Map(k) => metrics::average_precision(&outcome.ranks, k),
+        Measure::Precision(k) => metrics::precision(&outcome.ranks, k),
         Measure::Recall(k) => metrics::hit(&outcome.target, k),
         Measure::SubsetRecall(k) => metrics::hit(&outcome.subset, k),
         Measure::Hit(k) => metrics::hit(&outcome.ranks, k),
         Measure::Positives(k) => metrics::recall(&outcome.ranks, k),
-    }
-}
-
-/// Measures a list for each query.
-pub fn measure_lists(benchmark: &Benchmark, lists: &Lists) -> Result<Figures, EvaluateError> {
-    let is_of_subset = |measure: &&Measure| matches!(measure, Measure::SubsetRecall(_));
-    let measures: Vec<Measure> =
-        benchmark.measures.iter().filter(|m| is_of_subset(m) == lists.of_subset).copied().collect();
-    for query in benchmark.tasks.iter().flat_map(|task| &task.queries) {
-        if query.positives.is_empty() {
-            let split = benchmark.split;
-            return Err(EvaluateError::List(format!("the truth of {split} is not in these files")));
-        }
-        lists.of(&query.id)?;
-    }
-    Ok(figures(
-        benchmark,
-        &measures,
-        benchmark.tasks.iter().map(|task| {
-            (task, move |measure| {
-                metrics::mean(task.queries.iter().map(|query| of_list(measure, task, query, lists)))
-            })
-        }),
-    ))
-}
-
-fn of_list(measure: Measure, task: &Task, query: &Query, lists: &Lists) -> f64 {
-    let Ok(list) = lists.of(&query.id) else { return 0.0 };
-    let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    let right: Vec<&str> = query.positives.iter().map(|&at| task.gallery[at].id.as_str()).collect();
-    match measure {
-        Measure::Map(k) => metrics::average_precision_of(&list, &right, k),
-        Measure::Recall(k) | Measure::SubsetRecall(k) => metrics::hit_of(&list, &right[..1], k),
-        Measure::Hit(k) => metrics::hit_of(&list, &right, k),
-        Measure::Positives(k) => metrics::positives_of(&list, &right, k),
     }
 }
 

@@ -76,8 +76,10 @@ pub fn metrics(folder: &Path, origin: &Origin, figures: &Figures) -> io::Result<
     std::fs::write(folder.join("metrics.json"), text)
 }
 
-/// Writes `rankings.jsonl`: for each query the first images with their scores, and the ranks of what is right.
+/// Writes `rankings.jsonl`: for each query the first images with their scores, and the ranks of what is right,
+/// as many at most.
 pub fn rankings(folder: &Path, benchmark: &Benchmark, outcomes: &[Vec<Outcome>]) -> io::Result<()> {
+    let depth = benchmark.depth();
     let mut file = BufWriter::new(File::create(folder.join("rankings.jsonl"))?);
     for (task, outcomes) in benchmark.tasks.iter().zip(outcomes) {
         for (query, outcome) in task.queries.iter().zip(outcomes) {
@@ -85,7 +87,7 @@ pub fn rankings(folder: &Path, benchmark: &Benchmark, outcomes: &[Vec<Outcome>])
             let line = json!({
                 "task": task.name,
                 "id": query.id,
-                "ranks": outcome.ranks,
+                "ranks": &outcome.ranks[..outcome.ranks.len().min(depth)],
                 "ranking": outcome.top.iter().map(named).collect::<Vec<_>>(),
                 "subset": outcome.top_of_subset.iter().map(named).collect::<Vec<_>>(),
             });

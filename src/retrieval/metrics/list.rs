@@ -28,6 +28,11 @@ pub fn positives_of<T: Eq + Hash>(list: &[T], positives: &[T], k: usize) -> f64 
     found as f64 / distinct(positives).max(1) as f64
 }
 
+/// The share of the first `k` places of a list that positives are on.
+pub fn precision_of<T: Eq + Hash>(list: &[T], positives: &[T], k: usize) -> f64 {
+    super::precision(&ranks_in(list, positives), k)
+}
+
 /// [`average_precision`](super::average_precision) of a list, which may be short of positives.
 pub fn average_precision_of<T: Eq + Hash>(list: &[T], positives: &[T], k: usize) -> f64 {
     let ranks = ranks_in(list, positives);

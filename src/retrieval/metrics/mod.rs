@@ -5,7 +5,7 @@
 
 mod list;
 
-pub use list::{average_precision_of, hit_of, positives_of};
+pub use list::{average_precision_of, hit_of, positives_of, precision_of};
 
 /// The ranks, from 1 and rising, of the positives among scores: `positives` and `negatives` of one query.
 ///
@@ -17,7 +17,36 @@ pub fn ranks(positives: &[f32], negatives: &[f32]) -> Vec<usize> {
     positives.iter().enumerate().map(|(at, &score)| before(score) + at + 1).collect()
 }
 
-fn least(score: f32) -> f32 {
+/// The same of a query's scores over a gallery, by number: what is in `ignored` is neither, all else is a
+/// negative. One pass over the scores, of which nothing is copied.
+pub fn ranks_among(scores: &[f32], positives: &[usize], ignored: &[usize]) -> Vec<usize> {
+    let positives = distinct(positives.to_vec());
+    let mut right: Vec<f32> = positives.iter().map(|&at| least(scores[at])).collect();
+    right.sort_by(|a, b| b.total_cmp(a));
+    // Of each score, the first positive that it stands before.
+    let place = |score: f32| right.partition_point(|&positive| positive > least(score));
+    let mut before = vec![0_usize; right.len() + 1];
+    scores.iter().for_each(|&score| before[place(score)] += 1);
+    for at in distinct([positives.as_slice(), ignored].concat()) {
+        before[place(scores[at])] -= 1;
+    }
+    let mut negatives = 0;
+    let rank = |(at, before): (usize, &usize)| {
+        negatives += before;
+        negatives + at + 1
+    };
+    before[..right.len()].iter().enumerate().map(rank).collect()
+}
+
+/// Each once, in order.
+pub fn distinct(mut numbers: Vec<usize>) -> Vec<usize> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// A score to compare by: what is not a number is less than all others.
+pub fn least(score: f32) -> f32 {
     if score.is_nan() { f32::NEG_INFINITY } else { score }
 }
 
@@ -100,6 +129,22 @@ mod tests {
             prop_assert!((average_precision(&ranks, k) - expected).abs() < 1e-12);
         }
 
+        /// One pass over all scores counts what two lists of them do.
+        #[test]
+        fn ranks_of_numbers_are_those_of_their_scores(
+            scores in prop::collection::vec(prop_oneof![9 => (-3_i8..4).prop_map(f32::from), 1 => Just(f32::NAN)], 1..40),
+            picks in prop::collection::vec((0_usize..40, any::<bool>()), 0..9),
+        ) {
+            let picks: Vec<_> = picks.into_iter().map(|(at, is)| (at % scores.len(), is)).collect();
+            let of = |wanted: bool| picks.iter().filter(move |(_, is)| *is == wanted).map(|(at, _)| *at);
+            let right: Vec<usize> = of(true).collect();
+            let ignored: Vec<usize> = of(false).filter(|at| !right.contains(at)).collect();
+            let wrong = (0..scores.len()).filter(|at| !right.contains(at) && !ignored.contains(at));
+            let scores_of = |some: Vec<usize>| some.into_iter().map(|at| scores[at]).collect::<Vec<_>>();
+            let expected = ranks(&scores_of(distinct(right.clone())), &scores_of(wrong.collect()));
+            prop_assert_eq!(ranks_among(&scores, &right, &ignored), expected);
+        }
+
         /// What is measured of a list is what is measured of scores that give this list.
         #[test]
         fn a_list_is_measured_as_the_scores_it_came_from(
@@ -115,6 +160,7 @@ mod tests {
             let list: Vec<&usize> = list.iter().collect();
             prop_assert_eq!(hit_of(&list, &truth, k), hit(&ranks, k));
             prop_assert!((positives_of(&list, &truth, k) - recall(&ranks, k)).abs() < 1e-12);
+            prop_assert_eq!(precision_of(&list, &truth, k), precision(&ranks, k));
             let expected = average_precision(&ranks, k);
             prop_assert!((average_precision_of(&list, &truth, k) - expected).abs() < 1e-12);
         }

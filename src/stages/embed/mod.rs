@@ -13,6 +13,7 @@ use crate::config::{Config, Similarity};
 use crate::endpoint::Forecast;
 use crate::record::{Embedding, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
+use crate::stages::vectors::{self, Known};
 use crate::store::{Fingerprint, Manifest, PlainPart, RunDir, Table};
 use crate::table::EMBEDDINGS;
 use ask::Asker;
@@ -55,10 +56,19 @@ pub fn is_wanted(config: &Config) -> bool {
 
 /// Maps every part of `descriptions`; nothing where no vectors are wanted.
 pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
+    if !is_wanted(&ctx.config) {
+        return Ok(Vec::new());
+    }
+    vectors::check_kind(&ctx.config, ctx.run.store()).await?;
+    if let Some(committed) = finished(ctx, inputs).await? {
+        return Ok(committed);
+    }
     let Some(mut embedder) = Embedder::open(ctx).await? else { return Ok(Vec::new()) };
-    let fingerprint = embedder.fingerprint(ctx);
-    let fingerprint = fingerprint.with_inputs(&[&*inputs.groups, &inputs.descriptions].concat());
+    let fingerprint = fingerprint(&ctx.config, inputs, embedder.weights());
     let table = open_table(&ctx.run, EMBEDDINGS, STAGE, &fingerprint).await?;
+    if let Embedder::Clip(clip) = &embedder {
+        Known::new(&ctx.config.embed.weights, clip.identity()).keep(ctx.run.store()).await?;
+    }
     let committed = table.manifests().await?;
     if committed.len() == inputs.groups.len() {
         return Ok(committed);
@@ -68,6 +78,28 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     ctx.progress.add_total(inputs.descriptions.iter().map(|part| part.rows("rows")).sum());
     let parts = inputs.groups.len();
     ctx.spread(parts, async |at| part(ctx, &table, inputs, at, &embedder).await)
+}
+
+/// What is committed, where nothing is left to do: that takes neither weights nor libtorch.
+async fn finished(ctx: &Context, inputs: &Inputs) -> Result<Option<Vec<Manifest>>, StageError> {
+    let committed = ctx.run.manifests(EMBEDDINGS).await?;
+    if committed.is_empty() || committed.len() != inputs.groups.len() {
+        return Ok(None);
+    }
+    let mut weights = String::new();
+    if ctx.config.pair.similarity == Similarity::Clip {
+        let known = Known::read(ctx.run.store()).await?;
+        let known = known.filter(|known| known.holds(&ctx.config.embed.weights));
+        let Some(known) = known else { return Ok(None) };
+        weights = known.identity;
+    }
+    let fingerprint = fingerprint(&ctx.config, inputs, &weights);
+    open_table::<Embedding>(&ctx.run, EMBEDDINGS, STAGE, &fingerprint).await?;
+    Ok(Some(committed))
+}
+
+fn fingerprint(config: &Config, inputs: &Inputs, weights: &str) -> Fingerprint {
+    vectors::made_by(config, weights).with_inputs(&[&*inputs.groups, &inputs.descriptions].concat())
 }
 
 /// Checks feature, weights, address and key before hours of work that need them.
@@ -100,17 +132,11 @@ impl Embedder {
         })
     }
 
-    /// What decides over a vector, inputs aside.
-    fn fingerprint(&self, ctx: &Context) -> Fingerprint {
-        let fingerprint =
-            Fingerprint::new().with("pair.similarity", ctx.config.pair.similarity.as_str());
+    /// The identity of CLIP's weights.
+    fn weights(&self) -> &str {
         match self {
-            Self::Clip(clip) => {
-                fingerprint.with("embed.weights", clip.identity()).with("preprocess", "clip")
-            }
-            Self::Endpoint(_) => fingerprint
-                .with("embed.endpoint.model", ctx.config.embed.endpoint.model.as_str())
-                .with("embed.images", ctx.config.embed.images.as_str()),
+            Self::Clip(clip) => clip.identity(),
+            Self::Endpoint(_) => "",
         }
     }
 
@@ -160,13 +186,12 @@ async fn part(
     let mut writer: PlainPart<Embedding> = table.part(descriptions.part)?;
     let Some(source) = Source::new(inputs, at) else { return Ok(writer.commit(0).await?) };
     let mut vectors = embedder.part(ctx, &source).await?;
-    let mut widths = Widths::default();
     let mut rows = source.occurrences(ctx.run.store()).await?;
     while let Some(batch) = rows.next(ctx.config.embed.batch).await? {
         ctx.go_on()?;
         let found = vectors.of(&batch).await?;
         for (occurrence, (image, text)) in batch.into_iter().zip(found) {
-            match row(&occurrence, image, text, &mut widths) {
+            match row(&occurrence, image, text) {
                 Ok(row) => writer.push(row).await?,
                 Err((reason, detail)) => {
                     let reject = Reject::new(occurrence.image_url, reason, detail);
@@ -179,33 +204,16 @@ async fn part(
     Ok(writer.commit(descriptions.rows("rows")).await?)
 }
 
-/// How long the vectors of a part are: those of its first row.
-#[derive(Default)]
-struct Widths {
-    image: Option<usize>,
-    text: Option<usize>,
-}
-
 fn row(
     occurrence: &Occurrence,
     image: Outcome,
     text: Outcome,
-    widths: &mut Widths,
 ) -> Result<Embedding, (Reason, String)> {
-    let (image, text) = (image?, text?);
-    for (vector, width) in [(&image, &mut widths.image), (&text, &mut widths.text)] {
-        let expected = *width.get_or_insert(vector.len());
-        if vector.len() != expected {
-            let found = vector.len();
-            let detail = format!("an embedding of {found} numbers, where others have {expected}");
-            return Err((Reason::ReplyUnusable, detail));
-        }
-    }
     Ok(Embedding {
         group_id: occurrence.group_id.clone(),
         position: occurrence.position,
         image_id: occurrence.image_id.clone(),
-        image,
-        text,
+        image: image?,
+        text: text?,
     })
 }

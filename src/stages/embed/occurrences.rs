@@ -19,6 +19,8 @@ pub struct Occurrence {
     pub image_id: ImageId,
     /// Part and row of `images`.
     pub place: (u32, u32),
+    /// Length of its file.
+    pub image_bytes: u32,
     /// The image's URL as the page names it.
     pub image_url: String,
     /// The page.
@@ -93,6 +95,7 @@ fn occurrence(image: GroupImage, description: &Description) -> Occurrence {
         position: image.position,
         image_id: image.look.image_id,
         place: (image.look.image_part, image.look.image_row),
+        image_bytes: image.look.stored_bytes,
         image_url: image.image_url,
         page_url: image.page_url,
     }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::Shards;
 use crate::config::{ExportImages, Similarity};
 use crate::stages::context::{Context, StageError};
+use crate::stages::vectors;
 use crate::stages::wording::wording;
 use crate::store::{Counts, Manifest};
 use crate::table::{
@@ -40,7 +41,8 @@ pub async fn write(ctx: &Context, triplets: &Shards, pool: &[Manifest]) -> Resul
     }
     let splits: Vec<_> = triplets.iter().map(|(split, parts)| (split.as_str(), &**parts)).collect();
     let wording = wording(&ctx.run).await?;
-    let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel, &wording));
+    let compared = compared(ctx, &vectors::told(&ctx.config, ctx.run.store()).await?);
+    let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel, &compared, &wording));
     ctx.run.store().replace(&format!("{TRIPLETS}/README.md"), text.into_bytes()).await?;
     let pool_splits = [("test", pool)];
     let rows: u64 = pool.iter().map(|part| part.rows("rows")).sum();
@@ -77,6 +79,7 @@ fn body(
     ctx: &Context,
     splits: &[(&str, &[Manifest])],
     funnel: &[(&str, Counts)],
+    compared: &str,
     wording: &Option<String>,
 ) -> String {
     let mut text = String::from(
@@ -102,11 +105,22 @@ fn body(
             reasons.join(", ")
         );
     }
+    text.push_str(compared);
     if let Some(wording) = wording {
         let _ = write!(text, "\n## How instructions are worded\n\n{wording}");
     }
     text.push_str(&sources(ctx));
     text
+}
+
+/// By what, and between which bounds, pairs were made.
+fn compared(ctx: &Context, by: &str) -> String {
+    let bounds = ctx.config.pair.bounds(ctx.config.embed.images).named();
+    let bounds = bounds.map(|(key, bound)| format!("`{key}` = {bound}"));
+    format!(
+        "\n## How pairs were made\n\nBy {by}: `visual_similarity` and `text_similarity`. Bounds: {}.\n",
+        bounds.join(", ")
+    )
 }
 
 fn sources(ctx: &Context) -> String {

@@ -13,7 +13,8 @@ pub mod tune;
 use crate::config::{Config, Similarity as By};
 use crate::record::{GroupImage, Pair, Reject, content_id};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, PlainPart, Table};
+use crate::stages::vectors;
+use crate::store::{Fingerprint, Manifest, PlainPart, Store, Table};
 use crate::table::PAIRS;
 use group::{Groups, Member};
 use likeness::Likeness;
@@ -35,7 +36,7 @@ pub struct Inputs {
 
 /// Maps every part of `groups` and the tables made from it.
 pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
-    let inputs = &inputs.of(&ctx.config)?;
+    let inputs = &inputs.of(&ctx.config, ctx.run.store()).await?;
     let fingerprint = fingerprint(&ctx.config, inputs);
     let table: Table<Pair> = open_table(&ctx.run, PAIRS, STAGE, &fingerprint).await?;
     let committed = table.manifests().await?;
@@ -61,11 +62,12 @@ fn fingerprint(config: &Config, inputs: &Inputs) -> Fingerprint {
 }
 
 impl Inputs {
-    /// Those that the configured similarity reads, each part of them there.
-    fn of(&self, config: &Config) -> Result<Self, StageError> {
+    /// Those that the configured similarity reads: all parts there, and made by what is configured.
+    async fn of(&self, config: &Config, store: &Store) -> Result<Self, StageError> {
         if config.pair.similarity == By::Lexical {
             return Ok(Self { embeddings: Vec::new(), ..self.clone() });
         }
+        vectors::check(config, store).await?;
         match self.embeddings.len() == self.groups.len() {
             true => Ok(self.clone()),
             false => Err(StageError::NoInput { stage: STAGE, before: "embed" }),

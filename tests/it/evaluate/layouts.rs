@@ -122,3 +122,28 @@ pub fn captions(place: &Place, name: &str, folder: &str) {
     let images: Vec<Value> = (0..4).map(image).collect();
     put(place, name, json!({ "dataset": "x", "images": images }).to_string());
 }
+
+/// Sketches to photographs: three sketches of two classes, six photographs of these and of a third. The lists of
+/// training classes lie beside them and are not read.
+pub fn sketches(place: &Place, name: &str) {
+    let (drawn, photos) = match name {
+        "tuberlin" => (
+            "zeroshot/png_ready_filelist_zero.txt",
+            "zeroshot/ImageResized_ready_filelist_zero.txt",
+        ),
+        "sketchy" => (
+            "zeroshot1/sketch_tx_000000000000_ready_filelist_zero.txt",
+            "zeroshot1/all_photo_filelist_zero.txt",
+        ),
+        _ => ("zeroshot/sketch_zero.txt", "zeroshot/all_photo_zero.txt"),
+    };
+    draw(place, (0..6).map(|n| format!("photo/a class/p{n}.jpg")));
+    draw(place, (0..3).map(|n| format!("sketch/s{n}.png")));
+    let lines = |path: fn(usize) -> String, classes: &[usize]| -> String {
+        classes.iter().enumerate().map(|(n, class)| format!("{} {class}\n", path(n))).collect()
+    };
+    put(place, drawn, lines(|n| format!("sketch/s{n}.png"), &[221, 225, 221]));
+    let classes = [221, 225, 230, 221, 225, 221];
+    put(place, photos, lines(|n| format!("photo/a class/p{n}.jpg"), &classes));
+    put(place, &drawn.replace("zero.txt", "train.txt"), "no list");
+}

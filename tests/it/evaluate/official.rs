@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use magiclens_demo::Options;
 use serde_json::Value;
 
-use super::layouts::{captions, circo, circo_image, cirr, dtin, fashioniq, genecis};
+use super::layouts::{captions, circo, circo_image, cirr, dtin, fashioniq, genecis, sketches};
 use super::{
     assert_ranked, evaluate, json_of, measured, names, percents, put, ranked, rankings, vectors,
 };
@@ -300,6 +300,55 @@ fn captions_find_images_by_the_towers() {
 }
 
 #[test]
+fn sketches_find_photographs_of_their_class() {
+    for (benchmark, ks) in
+        [("tuberlin", &[100][..]), ("sketchy", &[100]), ("quickdraw", &[100, 200])]
+    {
+        let place = Place::new();
+        sketches(&place, benchmark);
+        let table = measured(&place, benchmark, &MODEL);
+        assert_eq!(table.contains("MagicLens-L (paper)"), benchmark == "tuberlin", "{table}");
+        let images: Vec<String> = (0..6).map(|n| format!("photo/a class/p{n}.jpg")).collect();
+        let gallery =
+            vectors(&place, &images.iter().map(|image| (image.as_str(), "")).collect::<Vec<_>>());
+        let gallery: Vec<_> = images.iter().cloned().zip(gallery).collect();
+        let classes = [vec![0, 3, 5], vec![1, 4], vec![0, 3, 5]];
+        let mut expected = 0.0;
+        for ((n, right), line) in classes.iter().enumerate().zip(rankings(&place)) {
+            let sketch = format!("sketch/s{n}.png");
+            let asked = [(sketch.as_str(), "find a natural image of this object")];
+            let ranking = ranked(&vectors(&place, &asked).remove(0), &gallery);
+            assert_ranked(&line["ranking"], &ranking);
+            let right: Vec<String> = right.iter().map(|&n| images[n].clone()).collect();
+            expected += 100.0 * average_precision(&names(&line["ranking"]), &right, 6) / 3.0;
+        }
+        let ours = percents(&place);
+        close(ours["mAP"], expected);
+        assert_eq!(ours.len(), 1 + ks.len(), "{ours:?}");
+        for k in ks {
+            let found = (3.0 + 2.0 + 3.0) / 3.0;
+            close(ours[&format!("P@{k}")], 100.0 * found / *k as f64);
+        }
+    }
+}
+
+#[test]
+fn models_that_cannot_be_put_side_by_side_are_refused_before_any_work() {
+    for (benchmark, make) in [
+        ("fashioniq", fashioniq as fn(&Place)),
+        ("coco", |place| captions(place, "dataset_coco.json", "val2014")),
+    ] {
+        let place = Place::new();
+        make(&place);
+        // A model that cannot be loaded would be found out first by any work.
+        let arguments = ["--model", "nowhere", "--model-b", "nowhere", "--out", "out"];
+        let fixed = ["--benchmark", benchmark, "--data", "data"];
+        let output = evaluate(&place, &[&fixed[..], &arguments].concat());
+        assert!(!output.status.success() && said(&output).contains("side by side"));
+    }
+}
+
+#[test]
 fn two_models_are_put_side_by_side_without_their_names() {
     let place = Place::new();
     circo(&place);
@@ -390,7 +439,7 @@ async fn what_was_held_out_while_mining_is_a_benchmark() {
 #[test]
 fn what_is_missing_is_said_with_where_to_get_it() {
     type Make = fn(&Place);
-    let cases: [(&str, Make, &[&str], &str); 13] = [
+    let cases: [(&str, Make, &[&str], &str); 16] = [
         ("circo", circo, &["annotations/val.json"], "github.com/miccunifi/CIRCO"),
         (
             "circo",
@@ -414,6 +463,19 @@ fn what_is_missing_is_said_with_where_to_get_it() {
             &["val2014/c1.jpg"],
             "cocodataset.org",
         ),
+        (
+            "tuberlin",
+            |place| sketches(place, "tuberlin"),
+            &["zeroshot/png_ready_filelist_zero.txt"],
+            "ZSE-SBIR",
+        ),
+        (
+            "sketchy",
+            |place| sketches(place, "sketchy"),
+            &["zeroshot1/all_photo_filelist_zero.txt"],
+            "ZSE-SBIR",
+        ),
+        ("quickdraw", |place| sketches(place, "quickdraw"), &["photo/a class/p4.jpg"], "ZSE-SBIR"),
     ];
     for (benchmark, make, gone, word) in cases {
         let place = Place::new();

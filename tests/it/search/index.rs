@@ -1,12 +1,15 @@
 //! Indexes of folders, shards, runs and lists of URLs, and queries on the command line.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
 
 use magiclens_demo::Options;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::{IMAGES, Place, files, said, scenes};
+use crate::embed::embeddings;
 use crate::support::{Mined, run};
 use crate::train::triplets;
 
@@ -237,4 +240,68 @@ async fn a_list_of_urls_is_fetched_politely_and_kept() {
     let found = found.await.unwrap().remove(0);
     assert!(found["id"].as_str().unwrap().ends_with("/0.jpg"), "{found}");
     assert!(found["file"].as_str().unwrap().contains("index/images/"), "{found}");
+}
+
+#[test]
+fn a_vector_does_not_depend_on_its_batch() {
+    let place = Place::with_images();
+    // Texts of many lengths, so that a batch pads some of them.
+    let line = |n: usize| {
+        let text = ["", "at night", "the same place from above, in the snow, long ago"][n % 3];
+        format!(
+            "{}\n",
+            serde_json::json!({ "id": n.to_string(), "image": Place::image(n), "text": text })
+        )
+    };
+    std::fs::write(place.at("list.jsonl"), (0..IMAGES).map(line).collect::<String>()).unwrap();
+    let embedded = ["1", "5", "64"].map(|batch| {
+        let fixed = ["embed", "--model", "model", "--queries", "list.jsonl", "--out", "v.parquet"];
+        let output = place.run(&[&fixed[..], &["--batch", batch]].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        embeddings(&place.at("v.parquet"))
+    });
+    let mut apart: f32 = 0.0;
+    for other in &embedded[1..] {
+        assert_eq!(other.len(), IMAGES);
+        for ((id, one), (same, vector)) in embedded[0].iter().zip(other) {
+            assert_eq!(id, same);
+            apart = one.iter().zip(vector).map(|(a, b)| (a - b).abs()).fold(apart, f32::max);
+        }
+    }
+    assert!(apart < 1e-4, "{apart}");
+    let (first, second) = (&embedded[0][0].1, &embedded[0][1].1);
+    assert!(first.iter().zip(second).any(|(a, b)| (a - b).abs() > 1e-2), "all vectors are alike");
+}
+
+#[test]
+fn memory_of_building_does_not_grow_with_what_is_indexed() {
+    /// Bytes behind the end of an image that no decoder looks at.
+    const PADDING: usize = 256 << 10;
+    let peak = |count: usize| {
+        let place = Place::new();
+        std::fs::create_dir(place.at("images")).unwrap();
+        let mut image = scenes().remove(0);
+        image.resize(image.len() + PADDING, 0);
+        for n in 0..count {
+            std::fs::write(place.at(&format!("images/{n}.jpg")), &image).unwrap();
+        }
+        let arguments = ["index", "--model", "model", "--out", "index", "--batch", "8", "images"];
+        let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        // The kernel's figure only grows, so the last one that was read is the largest.
+        while child.try_wait().unwrap().is_none() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+            peak = kib.unwrap_or(peak);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(child.wait().unwrap().success());
+        assert_eq!(place.at("index/vectors.f16").metadata().unwrap().len() % count as u64, 0);
+        peak
+    };
+    let (few, many): (u64, u64) = (peak(40), peak(440));
+    let all = (400 * PADDING / 1024) as u64;
+    assert!(few > 0 && many < few + all / 3, "{few} and {many} KiB, for {all} KiB more of images");
 }

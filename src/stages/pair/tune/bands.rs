@@ -3,18 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::Example;
-use super::histogram::Count;
+use super::histogram::{Count, Histogram};
+use super::scale::{Scale, thousandths};
 use crate::stages::pair::select::Similarity;
 
-/// Bands from 0 to 1; what is below 0 is in the first.
-pub const BANDS: usize = 10;
+/// Bands of a similarity, at most.
+const BANDS: usize = 10;
 
 /// Examples of one band.
 const EXAMPLES: usize = 3;
 
 /// All bands that have candidates.
-#[derive(Debug, Default)]
-pub struct Bands(BTreeMap<(usize, usize), Band>);
+#[derive(Debug)]
+pub struct Bands {
+    /// Steps of visual similarity.
+    pub visual: Scale,
+    /// Steps of text similarity.
+    pub text: Scale,
+    bands: BTreeMap<(usize, usize), Band>,
+}
 
 /// Candidates that are about as alike.
 #[derive(Debug, Default)]
@@ -26,6 +33,12 @@ pub struct Band {
 }
 
 impl Bands {
+    /// None yet, between the least and the largest values that were counted.
+    pub fn over(visual: &Histogram, text: &Histogram) -> Self {
+        let scale = |of: &Histogram| of.scale(BANDS).unwrap_or_else(|| Scale::over(0, 1000, BANDS));
+        Self { visual: scale(visual), text: scale(text), bands: BTreeMap::new() }
+    }
+
     /// Counts a candidate, and takes it as an example where its id is among the least.
     pub fn add(
         &mut self,
@@ -34,8 +47,9 @@ impl Bands {
         is_kept: bool,
         example: impl FnOnce() -> Example,
     ) {
-        let key = (band(similarity.visual), band(similarity.text));
-        let Band { count, examples } = self.0.entry(key).or_default();
+        let (visual, text) = (thousandths(similarity.visual), thousandths(similarity.text));
+        let key = (self.visual.at(visual), self.text.at(text));
+        let Band { count, examples } = self.bands.entry(key).or_default();
         count.all += 1;
         count.kept += u64::from(is_kept);
         let is_full = examples.len() == EXAMPLES;
@@ -50,24 +64,13 @@ impl Bands {
 
     /// One of them, by its places.
     pub fn get(&self, visual: usize, text: usize) -> Option<&Band> {
-        self.0.get(&(visual, text))
+        self.bands.get(&(visual, text))
     }
 
     /// All with candidates, by visual and then by text similarity.
     pub fn iter(&self) -> impl Iterator<Item = ((usize, usize), &Band)> {
-        self.0.iter().map(|(key, band)| (*key, band))
+        self.bands.iter().map(|(key, band)| (*key, band))
     }
-}
-
-/// Which band a similarity is in.
-fn band(similarity: f32) -> usize {
-    let band = (f64::from(similarity) * BANDS as f64 + 1e-6).max(0.0) as usize;
-    band.min(BANDS - 1)
-}
-
-/// A band's bounds in words.
-pub fn range(band: usize) -> String {
-    format!("{:.1}–{:.1}", band as f64 / BANDS as f64, (band + 1) as f64 / BANDS as f64)
 }
 
 #[cfg(test)]
@@ -87,7 +90,7 @@ mod tests {
         let similarity = Similarity { visual: 0.85, text: -0.2 };
         let mut all =
             [vec![7, 3, 9, 1, 5], vec![1, 3, 5, 7, 9], vec![9, 7, 5, 3, 1]].map(|order| {
-                let mut bands = Bands::default();
+                let mut bands = Bands::over(&Histogram::default(), &Histogram::default());
                 for n in order {
                     bands.add(n.to_string(), similarity, n % 3 == 0, || example(n));
                 }
@@ -99,13 +102,5 @@ mod tests {
             assert_eq!(band.examples.keys().collect::<Vec<_>>(), ["1", "3", "5"]);
             assert_eq!(bands.iter().count(), 1);
         }
-    }
-
-    #[test]
-    fn bands_hold_their_lower_bound() {
-        for (value, expected) in [(-1.0, 0), (0.1, 1), (0.799, 7), (0.8, 8), (1.0, 9), (2.0, 9)] {
-            assert_eq!(band(value), expected, "{value}");
-        }
-        assert_eq!(range(8), "0.8–0.9");
     }
 }

@@ -1,17 +1,20 @@
 //! How often which similarity occurs, and how much of that is kept.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Steps from 0 to 1; below 0 there is one more.
+use super::scale::{Scale, thousandths};
+
+/// Steps that are shown, at most.
 const STEPS: usize = 20;
 
 /// Characters of the longest bar.
 const BAR: u64 = 30;
 
-/// Counts of one similarity.
+/// Counts of one similarity, by thousandths.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    counts: [Count; STEPS + 1],
+    counts: BTreeMap<i32, Count>,
 }
 
 /// Candidates of one step.
@@ -23,7 +26,7 @@ pub struct Count {
     pub kept: u64,
 }
 
-/// A step that has candidates on both sides of it, or is one.
+/// A step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// Its bounds in words.
@@ -37,77 +40,50 @@ pub struct Line {
 impl Histogram {
     /// Counts a candidate.
     pub fn add(&mut self, similarity: f32, is_kept: bool) {
-        let count = &mut self.counts[step(similarity)];
+        let count = self.counts.entry(thousandths(similarity)).or_default();
         count.all += 1;
         count.kept += u64::from(is_kept);
     }
 
+    /// Steps from the least value to the largest; none where there is no value.
+    pub fn scale(&self, at_most: usize) -> Option<Scale> {
+        let (least, most) = (self.counts.first_key_value()?, self.counts.last_key_value()?);
+        Some(Scale::over(*least.0, *most.0, at_most))
+    }
+
     /// From the first step with a candidate to the last.
     pub fn lines(&self) -> Vec<Line> {
-        let has = |count: &Count| count.all > 0;
-        let (Some(first), Some(last)) =
-            (self.counts.iter().position(has), self.counts.iter().rposition(has))
-        else {
-            return Vec::new();
-        };
-        let total: u64 = self.counts.iter().map(|count| count.all).sum();
+        let Some(scale) = self.scale(STEPS) else { return Vec::new() };
+        let mut steps = vec![Count::default(); scale.len()];
+        for (value, count) in &self.counts {
+            let step = &mut steps[scale.at(*value)];
+            (step.all, step.kept) = (step.all + count.all, step.kept + count.kept);
+        }
+        let total: u64 = steps.iter().map(|count| count.all).sum();
         let line = |at: usize| {
-            let at_least: u64 = self.counts[at..].iter().map(|count| count.all).sum();
+            let at_least: u64 = steps[at..].iter().map(|count| count.all).sum();
             let at_least = at_least as f64 * 100.0 / total as f64;
-            Line { range: range(at), count: self.counts[at], at_least }
+            Line { range: scale.range(at), count: steps[at], at_least }
         };
-        (first..=last).map(line).collect()
+        (0..scale.len()).map(line).collect()
     }
 
     /// The lines with bars, in characters.
     pub fn table(&self, name: &str) -> String {
         let lines = self.lines();
         let most = lines.iter().map(|line| line.count.all).max().unwrap_or(1);
-        let mut text = format!("{name:>11}  candidates      pairs  at least\n");
+        let mut text = format!("{name:>13}  candidates      pairs  at least\n");
         for Line { range, count: Count { all, kept }, at_least } in lines {
             let bar = "#".repeat((all * BAR).div_ceil(most) as usize);
-            let _ = writeln!(text, "{range:>11}  {all:>10} {kept:>10} {at_least:>8.1}%  {bar}");
+            let _ = writeln!(text, "{range:>13}  {all:>10} {kept:>10} {at_least:>8.1}%  {bar}");
         }
         text
-    }
-}
-
-/// The first is below 0; 1 belongs to the last.
-fn step(similarity: f32) -> usize {
-    if similarity < 0.0 {
-        return 0;
-    }
-    // Rounding errors of a cosine do not decide over a step.
-    let step = (f64::from(similarity) * STEPS as f64 + 1e-6) as usize;
-    1 + step.min(STEPS - 1)
-}
-
-fn range(step: usize) -> String {
-    let from = |step: usize| (step as f64 - 1.0) / STEPS as f64;
-    match step {
-        0 => "below 0".to_owned(),
-        _ => format!("{:.2}–{:.2}", from(step), from(step + 1)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_hold_their_lower_bound_and_the_last_one_holds_1() {
-        for (value, range_of) in [
-            (-0.3, "below 0"),
-            (0.0, "0.00–0.05"),
-            (0.049, "0.00–0.05"),
-            (0.05, "0.05–0.10"),
-            (0.8, "0.80–0.85"),
-            (1.0, "0.95–1.00"),
-            (1.000_000_1, "0.95–1.00"),
-        ] {
-            assert_eq!(range(step(value)), range_of, "{value}");
-        }
-    }
 
     #[test]
     fn lines_go_from_the_first_to_the_last_with_shares_from_above() {
@@ -124,5 +100,13 @@ mod tests {
         assert_eq!(table.lines().count(), 11);
         assert!(table.contains("0.60–0.65           2          2     75.0%"), "{table}");
         assert_eq!(Histogram::default().lines(), []);
+    }
+
+    #[test]
+    fn bounds_of_embeddings_can_be_told_apart() {
+        let mut histogram = Histogram::default();
+        [0.952, 0.961, 0.974, 0.989].into_iter().for_each(|value| histogram.add(value, true));
+        let table = histogram.table("text");
+        assert!(table.contains("0.960–0.962"), "{table}");
     }
 }

@@ -6,6 +6,7 @@
 mod bands;
 mod histogram;
 mod page;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -59,44 +60,63 @@ pub async fn survey(config: &Config, store: &Store, inputs: &Inputs) -> Result<S
     if !is_described {
         return Err(StageError::NoInput { stage: "tune-pairs", before: "describe" });
     }
-    let inputs = &inputs.of(config)?;
+    let inputs = &inputs.of(config, store).await?;
     let likeness = Likeness::new(config, store, inputs).await?;
+    let (visual, text) = (Histogram::default(), Histogram::default());
     let mut survey = Survey {
         by: config.pair.similarity.as_str(),
         bounds: config.pair.bounds(config.embed.images),
         candidates: 0,
         kept: 0,
         reasons: BTreeMap::new(),
-        visual: Histogram::default(),
-        text: Histogram::default(),
-        bands: Bands::default(),
+        bands: Bands::over(&visual, &text),
+        visual,
+        text,
     };
+    walk(config, store, inputs, &likeness, |_, candidate| survey.count(&candidate)).await?;
+    // How fine bands are follows from all values, so they are filled in a second pass.
+    survey.bands = Bands::over(&survey.visual, &survey.text);
+    walk(config, store, inputs, &likeness, |members, candidate| survey.show(members, candidate))
+        .await?;
+    Ok(survey)
+}
+
+/// Takes every candidate of a run to `each`, in order.
+async fn walk(
+    config: &Config,
+    store: &Store,
+    inputs: &Inputs,
+    likeness: &Likeness,
+    mut each: impl FnMut(&[Member<'_>], Candidate),
+) -> Result<(), StageError> {
     for at in 0..inputs.groups.len() {
         let Some(mut groups) = Groups::open(store, inputs, at).await? else { continue };
         while let Some(group) = groups.next().await? {
             let members = likeness.members(&group);
-            for candidate in judge(config, &members, &likeness) {
-                survey.add(&members, candidate);
+            for candidate in judge(config, &members, likeness) {
+                each(&members, candidate);
             }
         }
     }
-    Ok(survey)
+    Ok(())
 }
 
 impl Survey {
-    fn add(&mut self, members: &[Member<'_>], candidate: Candidate) {
-        let Candidate { query, target, similarity, objection } = candidate;
+    fn count(&mut self, Candidate { similarity, objection, .. }: &Candidate) {
         self.candidates += 1;
         match objection {
             None => self.kept += 1,
-            Some(reason) => *self.reasons.entry(reason).or_default() += 1,
+            Some(reason) => *self.reasons.entry(*reason).or_default() += 1,
         }
-        let is_kept = objection.is_none();
-        self.visual.add(similarity.visual, is_kept);
-        self.text.add(similarity.text, is_kept);
+        self.visual.add(similarity.visual, objection.is_none());
+        self.text.add(similarity.text, objection.is_none());
+    }
+
+    fn show(&mut self, members: &[Member<'_>], candidate: Candidate) {
+        let Candidate { query, target, similarity, objection } = candidate;
         let (query, target) = (&members[query], &members[target]);
         let id = pair(query.image, target.image, similarity).pair_id;
-        self.bands.add(id, similarity, is_kept, || Example {
+        self.bands.add(id, similarity, objection.is_none(), || Example {
             similarity,
             objection,
             page_url: query.image.page_url.clone(),
@@ -136,6 +156,8 @@ impl Survey {
     /// The command that makes pairs anew with the bounds in force; its numbers are there to be changed.
     pub fn command(&self, out: &str) -> String {
         let set = self.bounds.named().map(|(key, bound)| format!(" --set {key}={bound}"));
+        // A name that no shell could be given stays readable.
+        let out = shlex::try_quote(out).unwrap_or(out.into());
         format!("mine --out {out} --redo {STAGE}{}", set.concat())
     }
 }
@@ -146,5 +168,29 @@ fn shown(Member { image, said, .. }: &Member<'_>) -> Shown {
         place: (look.image_part, look.image_row),
         url: image_url.clone(),
         caption: said.caption.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_survives_a_shell() {
+        let histogram = Histogram::default();
+        let survey = Survey {
+            by: "clip",
+            bounds: Bounds::EMBEDDED,
+            candidates: 0,
+            kept: 0,
+            reasons: BTreeMap::new(),
+            bands: Bands::over(&histogram, &histogram),
+            visual: histogram.clone(),
+            text: histogram,
+        };
+        let command = survey.command("my runs/a'b");
+        let words = shlex::split(&command).unwrap();
+        assert_eq!(words[..5], ["mine", "--out", "my runs/a'b", "--redo", "pair"], "{command}");
+        assert!(survey.command("runs/a").starts_with("mine --out runs/a --redo pair"));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::bands::{BANDS, Band, range};
+use super::bands::{Band, Bands};
 use super::histogram::{Histogram, Line};
 use super::{Example, Shown, Survey};
 use crate::config::Fetch;
@@ -44,7 +44,7 @@ impl Survey {
         }
         html.push_str(&self.overview());
         for ((visual, text), band) in self.bands.iter() {
-            html.push_str(&section(visual, text, band, &thumbnails));
+            html.push_str(&section(&self.bands, (visual, text), band, &thumbnails));
         }
         html.push_str("</html>\n");
         Ok(html)
@@ -71,14 +71,16 @@ impl Survey {
 
     /// How many candidates each band has, visual similarity downwards and text across.
     fn overview(&self) -> String {
-        let columns: String = (0..BANDS).map(|text| format!("<th>{}</th>", range(text))).collect();
+        let Bands { visual: down, text: across, .. } = &self.bands;
+        let columns: String =
+            (0..across.len()).map(|text| format!("<th>{}</th>", across.range(text))).collect();
         let mut html = format!(
             "<h2>Both</h2>\n<p>Candidates (pairs) by visual similarity, downwards, and text \
              similarity, across.</p>\n<table class=\"bands\">\n<tr><th></th>{columns}</tr>\n"
         );
-        for visual in 0..BANDS {
-            let cells: String = (0..BANDS).map(|text| self.cell(visual, text)).collect();
-            let _ = writeln!(html, "<tr><th>{}</th>{cells}</tr>", range(visual));
+        for visual in 0..down.len() {
+            let cells: String = (0..across.len()).map(|text| self.cell(visual, text)).collect();
+            let _ = writeln!(html, "<tr><th>{}</th>{cells}</tr>", down.range(visual));
         }
         html + "</table>\n"
     }
@@ -112,11 +114,16 @@ fn bars(name: &str, histogram: &Histogram) -> String {
     html + "</table>\n"
 }
 
-fn section(visual: usize, text: usize, band: &Band, thumbnails: &Thumbnails) -> String {
+fn section(
+    bands: &Bands,
+    (visual, text): (usize, usize),
+    band: &Band,
+    thumbnails: &Thumbnails,
+) -> String {
     let mut html = format!(
         "<section id=\"v{visual}t{text}\">\n<h2>visual {}, text {}: {} candidates, {} pairs</h2>\n",
-        range(visual),
-        range(text),
+        bands.visual.range(visual),
+        bands.text.range(text),
         band.count.all,
         band.count.kept
     );

@@ -1,31 +1,39 @@
 //! Vectors from an embeddings endpoint: first everything that has no kept reply is asked, in batches, then
 //! rows are made of the replies alone.
 //!
-//! Every input has a reply of its own, whatever batch it went in, and whatever part it is of: an image that many
-//! pages show is sent once. A batch that the endpoint turns down is
+//! Every input has a reply of its own, whatever batch it went in, and whatever part it is of: an image that
+//! many pages show is sent once. A batch that the endpoint turns down is
 //! asked again in halves, so that one odd input costs nobody else its vector.
 
+mod forecast;
+mod open;
+mod widths;
+
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::stream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::occurrences::{Occurrence, Occurrences, Source};
-use super::{Inputs, Outcome, STAGE};
-use crate::config::{Config, Embed};
+use super::occurrences::{Occurrence, Source};
+use super::{Outcome, STAGE};
+use crate::config::Embed;
 use crate::endpoint::{
-    Ask, Claims, Ended, Forecast, IMAGE_TOKENS, Misfit, Model, Notes, Outcome as Kept, PartReplies,
-    Piece, Question, StepReplies, Tally, Totals, Usage, Verdict, Wire, cost, hash, read_vector,
-    spent, split_vectors,
+    Ask, Claims, Ended, Model, ModelError, Notes, Outcome as Kept, PartReplies, Piece, Question,
+    StepReplies, Tally, Totals, Verdict, Wire, hash, read_vector, spent, split_vectors,
 };
 use crate::record::Reason;
 use crate::stages::asking::drive;
 use crate::stages::context::{Context, StageError};
-use crate::store::{Gatherer, RunDir, StoreError};
+use crate::store::{Gatherer, StoreError};
+pub use forecast::forecast;
+use open::{Open, Room, Wanted};
+use widths::Widths;
 
-/// Descriptions that a forecast reads at a time.
-const SAMPLE: usize = 200;
+/// Images that may be turned down, each by itself, before one is taken.
+const MAX_REFUSED: usize = 20;
 
 /// An endpoint with what is known of its vectors.
 pub struct Asker {
@@ -36,7 +44,9 @@ pub struct Asker {
     model: Option<Model>,
     notes: Notes,
     replies: StepReplies,
-    widths: [OnceLock<usize>; 2],
+    widths: [Widths; 2],
+    room: Room,
+    refused_images: AtomicUsize,
 }
 
 /// What is asked about.
@@ -50,12 +60,16 @@ enum Kind {
 struct Call {
     kind: Kind,
     inputs: Vec<(String, Piece)>,
+    /// What images take of the room, given back once all of their batch are done.
+    room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The replies of one part.
 pub struct PartVectors {
     keys: Keys,
     replies: PartReplies,
+    /// Numbers of a vector, by kind.
+    widths: [Option<usize>; 2],
 }
 
 /// What of the configuration decides over a vector, for the names that replies are kept under.
@@ -78,7 +92,9 @@ impl Asker {
             model: None,
             notes: Notes::new(local, STAGE),
             replies: StepReplies::new(local, STAGE),
-            widths: [OnceLock::new(), OnceLock::new()],
+            widths: Default::default(),
+            room: Room::new(ctx.config.embed.image_bytes),
+            refused_images: AtomicUsize::new(0),
         })
     }
 
@@ -102,26 +118,50 @@ impl Asker {
         let model = self.model.as_ref().expect("the endpoint is connected before any part");
         let replies = self.replies.part(source.part)?;
         let keys = Keys::of(&self.embed);
+        let asked = self.ask_all(ctx, model, source, (&keys, &replies), Wanted::New).await;
+        replies.seal().await?;
+        asked?;
+        if self.widths.iter().any(Widths::are_mixed) {
+            let asked = self.ask_all(ctx, model, source, (&keys, &replies), Wanted::Odd).await;
+            replies.seal().await?;
+            asked?;
+        }
+        ctx.go_on()?;
+        Ok(PartVectors { keys, replies, widths: [0, 1].map(|kind| self.widths[kind].usual()) })
+    }
+
+    /// Asks all of a part that is wanted.
+    async fn ask_all(
+        &self,
+        ctx: &Context,
+        model: &Model,
+        source: &Source,
+        (keys, replies): (&Keys, &PartReplies),
+        wanted: Wanted,
+    ) -> Result<(), StageError> {
         let open = Open {
             ctx,
-            keys: &keys,
+            keys,
             embed: &self.embed,
-            replies: &replies,
+            replies,
             notes: &self.notes,
+            widths: &self.widths,
+            room: &self.room,
+            wanted,
             gatherer: Gatherer::new(ctx.run.store(), &source.images),
             rows: source.occurrences(ctx.run.store()).await?,
             seen: HashSet::new(),
+            seeds: [0; 2],
         };
         let calls = stream::try_unfold(open, |mut open| async {
             let calls = open.next().await?;
             Ok::<_, StageError>(calls.map(|calls| (calls, open)))
         });
-        let ask = async |call| self.ask(model, &replies, call).await;
-        let asked = drive(&self.halt, model.concurrency(), calls, ask).await;
-        replies.seal().await?;
-        asked?;
-        ctx.go_on()?;
-        Ok(PartVectors { keys, replies })
+        let ask = async |call| match wanted {
+            Wanted::New => self.ask(model, replies, call).await,
+            Wanted::Odd => self.ask_now(model, replies, call).await,
+        };
+        drive(&self.halt, model.concurrency(), calls, ask).await
     }
 
     /// Asks until each input has its vector, or a reason why not. What another part asks now is waited
@@ -132,7 +172,7 @@ impl Asker {
         replies: &PartReplies,
         call: Call,
     ) -> Result<(), StageError> {
-        let Call { kind, inputs: mut rest } = call;
+        let Call { kind, inputs: mut rest, room } = call;
         while !rest.is_empty() {
             let Claims { mine, theirs } =
                 replies.claim(rest.iter().map(|(key, _)| key.as_str()))?;
@@ -140,7 +180,7 @@ impl Asker {
             let (inputs, others): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|(key, _)| is_mine(key));
             if !inputs.is_empty() {
-                self.ask_now(model, replies, Call { kind, inputs }).await?;
+                self.ask_now(model, replies, Call { kind, inputs, room: room.clone() }).await?;
             }
             for flight in mine {
                 let outcome = replies.outcome(flight.key())?;
@@ -165,14 +205,16 @@ impl Asker {
         let mut open = vec![call];
         while let Some(call) = open.pop() {
             let keys: Vec<String> = call.inputs.iter().map(|(key, _)| key.clone()).collect();
-            let width = &self.widths[call.kind as usize];
+            let widths = &self.widths[call.kind as usize];
+            let is_noted = AtomicBool::new(false);
             let split = |text: &str| {
-                let lines = split_vectors(text, keys.len(), width.get().copied())?;
-                // The first answer that fits says how long the others are to be.
-                if let Some(vector) = lines.first().and_then(|line| read_vector(line)) {
-                    width.get_or_init(|| vector.len());
-                }
-                Ok::<_, Misfit>(lines)
+                split_vectors(text, keys.len(), |found| {
+                    // Tries of one call are one voice.
+                    if !is_noted.swap(true, Ordering::Relaxed) {
+                        widths.note(found.iter().copied());
+                    }
+                    widths.expected(found)
+                })
             };
             let Some(verdict) = replies.ask_each(model, call.question(), &keys, split).await?
             else {
@@ -182,11 +224,30 @@ impl Asker {
                 open.extend(call.halves());
                 continue;
             }
+            if call.kind == Kind::Image && is_of_one(&verdict) {
+                self.none_but_refusals(&verdict)?;
+            }
             for key in &keys {
                 note(replies, key, &verdict)?;
             }
         }
         Ok(())
+    }
+
+    /// Ends the run where image after image is turned down and none was ever taken: the endpoint may well
+    /// answer texts, and know nothing else.
+    fn none_but_refusals(&self, verdict: &Verdict) -> Result<(), StageError> {
+        let refused = self.refused_images.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused < MAX_REFUSED || self.widths[Kind::Image as usize].usual().is_some() {
+            return Ok(());
+        }
+        let (Verdict::Reply { text: detail, .. } | Verdict::Failed { detail, .. }) = verdict;
+        let problem = format!(
+            "the endpoint took none of the first {refused} images, sent as {:?}; set \"none\" where it \
+             knows texts only (last: {detail})",
+            self.embed.images.as_str()
+        );
+        Err(ModelError::Setup { key: "embed.images".to_owned(), problem }.into())
     }
 }
 
@@ -232,7 +293,7 @@ impl Call {
     /// The second half first: the last one in is the next one out.
     fn halves(mut self) -> [Self; 2] {
         let second = self.inputs.split_off(self.inputs.len() / 2);
-        [Self { kind: self.kind, inputs: second }, self]
+        [Self { kind: self.kind, inputs: second, room: self.room.clone() }, self]
     }
 }
 
@@ -252,145 +313,44 @@ impl Keys {
     }
 }
 
-/// What of a part has no reply yet.
-struct Open<'a> {
-    ctx: &'a Context,
-    keys: &'a Keys,
-    embed: &'a Embed,
-    replies: &'a PartReplies,
-    notes: &'a Notes,
-    gatherer: Gatherer,
-    rows: Occurrences,
-    seen: HashSet<String>,
-}
-
-impl Open<'_> {
-    /// The next requests; none at the end.
-    async fn next(&mut self) -> Result<Option<Vec<Call>>, StageError> {
-        while let Some(rows) = self.rows.next(self.embed.batch).await? {
-            let mut calls = Vec::new();
-            let texts: Vec<_> = rows.iter().map(|row| (self.keys.text(row), row)).collect();
-            let texts = self.unknown(texts)?;
-            for (key, row) in &texts {
-                self.notes.add(key, &[&row.group_id])?;
-            }
-            let texts = texts.into_iter();
-            let texts = texts.map(|(key, row)| (key, Piece::Text(row.text.clone())));
-            calls.extend(cut(Kind::Text, texts.collect(), self.embed.batch));
-            let images = self.images(&rows).await?;
-            let at_once = self.embed.images.at_once(self.embed.batch);
-            calls.extend(cut(Kind::Image, images, at_once));
-            self.ctx.progress.add_done(rows.len() as u64);
-            if !calls.is_empty() {
-                return Ok(Some(calls));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn images(&mut self, rows: &[Occurrence]) -> Result<Vec<(String, Piece)>, StageError> {
-        if !self.keys.has_images {
-            return Ok(Vec::new());
-        }
-        let images: Vec<_> = rows.iter().map(|row| (self.keys.image(row), row)).collect();
-        let images = self.unknown(images)?;
-        // A vector of an image is of nothing that a page says.
-        for (key, row) in &images {
-            self.notes.add(key, &[row.image_id.as_str()])?;
-        }
-        let mut files = self.gatherer.gather(images.iter().map(|(_, row)| row.place)).await?;
-        let piece = |(key, row): (String, &Occurrence)| match files.remove(&row.place) {
-            Some(bytes) => Ok((key, Piece::image(bytes))),
-            None => {
-                Err(StoreError::corrupt("images", format!("no image at {:?}", row.place)).into())
-            }
-        };
-        images.into_iter().map(piece).collect()
-    }
-
-    /// Those that were neither answered nor queued.
-    fn unknown<'r>(
-        &mut self,
-        all: Vec<(String, &'r Occurrence)>,
-    ) -> Result<Vec<(String, &'r Occurrence)>, StoreError> {
-        let mut unknown = Vec::new();
-        for (key, row) in all {
-            if !self.replies.has(&key)? && self.seen.insert(key.clone()) {
-                unknown.push((key, row));
-            }
-        }
-        Ok(unknown)
-    }
-}
-
-/// Requests of at most so many inputs.
-fn cut(kind: Kind, mut inputs: Vec<(String, Piece)>, most: usize) -> Vec<Call> {
-    let mut calls = Vec::new();
-    while !inputs.is_empty() {
-        let rest = inputs.split_off(most.min(inputs.len()));
-        calls.push(Call { kind, inputs });
-        inputs = rest;
-    }
-    calls
-}
-
 impl PartVectors {
     /// The vectors of a batch, from the replies.
     pub fn of(&self, batch: &[Occurrence]) -> Result<Vec<(Outcome, Outcome)>, StageError> {
         let both = |occurrence| {
             let image = match self.keys.has_images {
-                true => self.vector(&self.keys.image(occurrence))?,
+                true => self.vector(Kind::Image, &self.keys.image(occurrence))?,
                 false => Ok(Vec::new()),
             };
-            Ok((image, self.vector(&self.keys.text(occurrence))?))
+            Ok((image, self.vector(Kind::Text, &self.keys.text(occurrence))?))
         };
         batch.iter().map(both).collect()
     }
 
-    fn vector(&self, key: &str) -> Result<Outcome, StageError> {
-        let reply = match self.replies.outcome(key)? {
-            Kept::Reply(reply) => reply,
-            Kept::Failed(reason, detail) => return Ok(Err((reason, detail))),
-            Kept::Open => return Err(StageError::Interrupted),
-        };
-        if reply.ended != Ended::Said {
-            return Ok(Err((Reason::Refused, reply.text)));
-        }
-        let vector = read_vector(&reply.text);
-        let problem = || StoreError::corrupt("replies/embed", format!("{key} is no vector"));
-        Ok(Ok(vector.ok_or_else(problem)?))
+    fn vector(&self, kind: Kind, key: &str) -> Result<Outcome, StageError> {
+        let vector = vector_of(&self.replies, key)?;
+        let expected = self.widths[kind as usize].unwrap_or_default();
+        Ok(vector.and_then(|vector| match vector.len() {
+            width if width == expected => Ok(vector),
+            found => {
+                let detail =
+                    format!("an embedding of {found} numbers, where others have {expected}");
+                Err((Reason::ReplyUnusable, detail))
+            }
+        }))
     }
 }
 
-/// What calls and tokens the rest of the stage takes, about.
-pub async fn forecast(
-    config: &Config,
-    run: &RunDir,
-    inputs: &Inputs,
-) -> Result<Forecast, StageError> {
-    let embed = &config.embed;
-    let (keys, replies) = (Keys::of(embed), StepReplies::new(run.store().local(), STAGE));
-    let (mut calls, mut input) = (0, 0);
-    for at in 0..inputs.descriptions.len().min(inputs.groups.len()) {
-        let Some(source) = Source::new(inputs, at) else { continue };
-        let (known, mut seen) = (replies.known(source.part)?, HashSet::new());
-        let mut is_new = |key: String| !known.has(&key) && seen.insert(key);
-        let (mut texts, mut images) = (0_u64, 0_u64);
-        let mut rows = source.occurrences(run.store()).await?;
-        while let Some(batch) = rows.next(SAMPLE).await? {
-            for row in batch {
-                if is_new(keys.text(&row)) {
-                    texts += 1;
-                    input += row.text.len() as u64 / 4 + 1;
-                }
-                images += u64::from(keys.has_images && is_new(keys.image(&row)));
-            }
-        }
-        input += images * IMAGE_TOKENS;
-        let requests = |inputs: u64, at_once: usize| inputs.div_ceil(at_once.max(1) as u64);
-        calls += requests(texts, embed.batch) + requests(images, embed.images.at_once(embed.batch));
+/// The vector that is kept under a key, or why there is none.
+fn vector_of(replies: &PartReplies, key: &str) -> Result<Outcome, StageError> {
+    let reply = match replies.outcome(key)? {
+        Kept::Reply(reply) => reply,
+        Kept::Failed(reason, detail) => return Ok(Err((reason, detail))),
+        Kept::Open => return Err(StageError::Interrupted),
+    };
+    if reply.ended != Ended::Said {
+        return Ok(Err((Reason::Refused, reply.text)));
     }
-    let price = Tally::new(&config.budget, Totals::default()).price(&embed.endpoint.model);
-    let cost = cost(price, Usage { input, output: 0 });
-    Ok(Forecast { calls, input, output: 0, cost })
+    let vector = read_vector(&reply.text);
+    let problem = || StoreError::corrupt("replies/embed", format!("{key} is no vector"));
+    Ok(Ok(vector.ok_or_else(problem)?))
 }

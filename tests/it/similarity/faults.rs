@@ -1,0 +1,187 @@
+//! Endpoints that turn inputs down, answer amiss, or are left in the middle.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use magiclens::record::Reason;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::{WIDTH, by_endpoint, done, inputs, options, refused, set, vectors};
+use crate::model_server::{Act, Call, ModelServer};
+use crate::support::{Mined, run, wait};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_odd_input_costs_nobody_else_a_vector() {
+    let mined = Mined::serve(&options()).await;
+    mined.run("plain").await;
+    let plain = mined.tables("plain").await;
+    let odd = plain.descriptions[plain.descriptions.len() / 2].caption.clone();
+    let refused = odd.clone();
+    let server = ModelServer::start(move |call| {
+        let is_odd = |input: &String| input.starts_with(refused.as_str());
+        if inputs(&call.body).iter().any(is_odd) {
+            let body = json!({ "error": { "message": "input too odd", "code": 400 } });
+            return Act::Status(400, Vec::new(), body.to_string());
+        }
+        Act::Body(vectors(call))
+    })
+    .await;
+    let output = run(by_endpoint(&mined, &server, "run")).await;
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 2)), "{}", String::from_utf8_lossy(&output.stderr));
+    let tables = mined.tables("run").await;
+    let lost = tables.descriptions.iter().filter(|row| row.caption.starts_with(&odd)).count();
+    assert!(lost > 0);
+    assert_eq!(tables.embeddings.len(), tables.descriptions.len() - lost);
+    let rejects = tables.rejects_of("embeddings");
+    assert_eq!(rejects.len(), lost);
+    assert!(rejects.iter().all(|reject| reject.reason == Reason::HttpClientError), "{rejects:?}");
+    assert!(rejects[0].detail.contains("too odd"), "{rejects:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_of_another_width_are_no_vectors() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| {
+        let mut body = vectors(call);
+        if call.number % 3 == 1 {
+            body["data"][0]["embedding"].as_array_mut().unwrap().pop();
+        }
+        Act::Body(body)
+    })
+    .await;
+    let mut command = by_endpoint(&mined, &server, "run");
+    set(&mut command, &[("embed.endpoint.concurrency", "1")]);
+    let output = run(command).await;
+    assert!(matches!(output.status.code(), Some(0 | 2)));
+    let tables = mined.tables("run").await;
+    assert!(!tables.embeddings.is_empty());
+    for row in &tables.embeddings {
+        assert_eq!((row.image.len(), row.text.len()), (WIDTH, WIDTH));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_first_answer_decides_over_no_other() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| {
+        let mut body = vectors(call);
+        if call.number == 0 {
+            for entry in body["data"].as_array_mut().unwrap() {
+                entry["embedding"].as_array_mut().unwrap().pop();
+            }
+        }
+        Act::Body(body)
+    })
+    .await;
+    let mut command = by_endpoint(&mined, &server, "run");
+    set(&mut command, &[("embed.endpoint.concurrency", "1")]);
+    done(command).await;
+    let tables = mined.tables("run").await;
+    assert_eq!(tables.embeddings.len(), tables.descriptions.len(), "all were asked for again");
+    let widths = |row: &magiclens::record::Embedding| (row.image.len(), row.text.len());
+    assert!(tables.embeddings.iter().all(|row| widths(row) == (WIDTH, WIDTH)));
+}
+
+/// Refuses with the status and words of a server that finds fault with the request.
+fn refuse(message: &str) -> Act {
+    let body = json!({ "error": { "message": message, "code": 400 } });
+    Act::Status(400, Vec::new(), body.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_small_batches_is_asked_in_halves() {
+    let mined = Mined::serve(&options()).await;
+    let single = |call: &Call| match inputs(&call.body).len() {
+        1 => Act::Body(vectors(call)),
+        _ => refuse("batch size exceeds the maximum of 1"),
+    };
+    let server = ModelServer::start(single).await;
+    done(by_endpoint(&mined, &server, "run")).await;
+    let tables = mined.tables("run").await;
+    assert!(server.calls() > 60, "{} calls", server.calls());
+    assert_eq!(tables.embeddings.len(), tables.descriptions.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_long_to_read_is_asked_in_halves() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| {
+        let mut body = vectors(call);
+        if inputs(&call.body).len() > 16 {
+            body["padding"] = "x".repeat(9 << 20).into();
+        }
+        Act::Body(body)
+    })
+    .await;
+    let mut command = by_endpoint(&mined, &server, "run");
+    set(&mut command, &[("embed.batch", "32")]);
+    done(command).await;
+    let tables = mined.tables("run").await;
+    let is_long = |body: &String| inputs(&serde_json::from_str(body).unwrap()).len() > 16;
+    assert!(server.bodies().iter().any(is_long), "no batch was as large");
+    assert_eq!(tables.embeddings.len(), tables.descriptions.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_image_ends_the_run_and_names_the_key() {
+    let mined = Mined::serve(&options()).await;
+    let server = ModelServer::start(|call| match call.body["modality"] == "image" {
+        true => refuse("this model embeds text only"),
+        false => Act::Body(vectors(call)),
+    })
+    .await;
+    let stderr = refused(by_endpoint(&mined, &server, "run")).await;
+    assert!(stderr.contains("embed.images") && stderr.contains("text only"), "{stderr}");
+    assert!(stderr.contains("\"none\""), "{stderr}");
+    let mut command = by_endpoint(&mined, &server, "run");
+    set(&mut command, &[("embed.images", "none")]);
+    command.args(["--redo", "embed"]);
+    done(command).await;
+    assert!(!mined.tables("run").await.pairs.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_vectors_are_asked_for_it_asks_for_none_twice() {
+    let mined = Mined::serve(&options()).await;
+    let steady = ModelServer::start(|call| Act::Body(vectors(call))).await;
+    done(by_endpoint(&mined, &steady, "steady")).await;
+    let (is_killed, half_way) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+    let (killed, notify) = (Arc::clone(&is_killed), Arc::clone(&half_way));
+    let server = ModelServer::start(move |call| {
+        if call.number < 6 || killed.load(Ordering::SeqCst) {
+            return Act::Body(vectors(call));
+        }
+        notify.notify_one();
+        Act::Reset
+    })
+    .await;
+    let mut command = by_endpoint(&mined, &server, "run");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    half_way.notified().await;
+    child.kill().unwrap();
+    wait(child).await;
+    is_killed.store(true, Ordering::SeqCst);
+    assert!(mined.tables("run").await.pairs.is_empty(), "it was over before its kill");
+    let (before, kept) = (server.calls(), kept_vectors(&mined));
+    done(by_endpoint(&mined, &server, "run")).await;
+    let tables = mined.tables("run").await;
+    assert_eq!(mined.tables("steady").await.difference(&tables), None);
+    let sent = |bodies: &[String]| -> usize {
+        bodies.iter().map(|body| inputs(&serde_json::from_str(body).unwrap()).len()).sum()
+    };
+    assert_eq!(sent(&server.bodies()[before..]), sent(&steady.bodies()) - kept);
+}
+
+/// Vectors that the run's journals hold.
+fn kept_vectors(mined: &Mined) -> usize {
+    let folder = mined.folder.path().join("run/replies/embed");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let journals = files.filter(|path| path.extension().is_some_and(|name| name == "jsonl"));
+    let is_vector = |line: &&str| line.contains("\"ended\":\"said\"") && line.ends_with('}');
+    journals
+        .map(|path| std::fs::read_to_string(path).unwrap().lines().filter(is_vector).count())
+        .sum()
+}
