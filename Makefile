@@ -14,16 +14,19 @@ NEXTEST := 0.9.151
 # Configuration in the environment is for runs by hand; the tests set their own.
 unexport $(filter MAGICLENS_%,$(.VARIABLES))
 
-.PHONY: help demo train-demo test check soak bench bench-gpu doc libtorch nextest
+.PHONY: help demo train-demo train-demo-bars test check soak bench bench-gpu doc libtorch nextest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## mine a small web drawn for the purpose, served on loopback (Rust is all it needs)
 	@scripts/demo.sh
 
 train-demo: libtorch ## mine a world to train on, train a tiny model on the CPU, retrieve before and after
 	@scripts/train-demo.sh
+
+train-demo-bars: libtorch ## the same over three seeds, with and without query-image negatives: fails below the bars
+	@BARS=yes SEEDS="$${SEEDS:-0 1 2}" scripts/train-demo.sh runs/train-demo-bars
 
 test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch included
 	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \

@@ -1,5 +1,6 @@
 //! Recall on the demo's benchmark, from the embeddings that `search embed` wrote: what
-//! `make train-demo` shows. Of several folders of embeddings (one a seed) it gives each, mean and spread.
+//! `make train-demo` shows. Of several folders of embeddings (one a seed) it gives the mean, each, the standard
+//! deviation and the range. With `--bars` it fails where a mean misses what a trained model has to reach.
 //!
 //! Benchmarks of the literature are not measured here.
 
@@ -22,6 +23,9 @@ const WAYS: [(&str, &str); 3] = [
     ("text_only", "instruction alone"),
 ];
 
+/// Mean R@1 of image + instruction that is enough.
+const LEAST: f64 = 0.5;
+
 /// Measures recall on the demo's benchmark
 #[derive(Parser)]
 struct Args {
@@ -30,6 +34,10 @@ struct Args {
     /// Folders of embeddings: gallery, queries, image_only and text_only, each .parquet
     #[arg(required = true)]
     embeddings: Vec<PathBuf>,
+    /// Fail unless, of the mean, image + instruction has R@1 of 50 % or more, and image alone and instruction
+    /// alone each at most half of it
+    #[arg(long)]
+    bars: bool,
     /// Queries to show with what they find
     #[arg(long, default_value_t = 0)]
     show: usize,
@@ -62,18 +70,22 @@ fn main() -> Result<()> {
     let queries: Vec<Query> = lines(&args.benchmark.join("queries.jsonl"))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{:<32}{:>9}{:>9}{:>9}", "", "R@1", "R@5", "R@10")?;
+    let mut firsts = Vec::new();
     for (file, name) in WAYS {
-        let runs: Vec<[f64; 3]> = args
-            .embeddings
-            .iter()
-            .map(|folder| recall(folder, file, &queries))
-            .collect::<Result<_>>()?;
+        let runs = args.embeddings.iter().map(|folder| recall(folder, file, &queries));
+        let runs: Vec<[f64; 3]> = runs.collect::<Result<_>>()?;
         writeln!(out, "{name:<32}{}", row(&mean(&runs)))?;
         if runs.len() > 1 {
-            for (folder, run) in args.embeddings.iter().zip(&runs) {
-                writeln!(out, "  {:<30}{}", folder.display(), row(run))?;
-            }
+            spread(&mut out, &args.embeddings, &runs)?;
         }
+        firsts.push(mean(&runs)[0]);
+    }
+    if args.bars {
+        check(&firsts)?;
+        writeln!(
+            out,
+            "bars reached: image + instruction 50 % or more, the others half of it at most"
+        )?;
     }
     if args.show > 0 {
         let shown: Vec<Shown> = lines(&args.benchmark.join("truth.jsonl"))?;
@@ -84,6 +96,40 @@ fn main() -> Result<()> {
 
 fn row(recalls: &[f64; 3]) -> String {
     recalls.iter().map(|recall| format!("{:>7.1} %", 100.0 * recall)).collect()
+}
+
+/// Each run, and how far runs are apart.
+fn spread(out: &mut impl Write, folders: &[PathBuf], runs: &[[f64; 3]]) -> Result<()> {
+    for (folder, run) in folders.iter().zip(runs) {
+        writeln!(out, "  {:<30}{}", folder.display(), row(run))?;
+    }
+    let of = |fold: fn(f64, f64) -> f64, first: f64| {
+        [0, 1, 2].map(|at| runs.iter().map(|run| run[at]).fold(first, fold))
+    };
+    let (least, most) = (of(f64::min, f64::MAX), of(f64::max, f64::MIN));
+    writeln!(out, "  {:<30}{}", "standard deviation", row(&deviation(runs)))?;
+    writeln!(out, "  {:<30}{}", "least", row(&least))?;
+    Ok(writeln!(out, "  {:<30}{}", "most", row(&most))?)
+}
+
+/// That of the population the runs are a sample of.
+fn deviation(runs: &[[f64; 3]]) -> [f64; 3] {
+    let mean = mean(runs);
+    [0, 1, 2].map(|at| {
+        let squares = runs.iter().map(|run| (run[at] - mean[at]).powi(2));
+        (squares.sum::<f64>() / (runs.len() - 1) as f64).sqrt()
+    })
+}
+
+/// Mean R@1 in the order of [`WAYS`] against what they have to be.
+fn check(firsts: &[f64]) -> Result<()> {
+    let composed = firsts[0];
+    ensure!(composed >= LEAST, "{}: R@1 {:.1} % is below 50 %", WAYS[0].1, 100.0 * composed);
+    for (first, (_, name)) in firsts.iter().zip(WAYS).skip(1) {
+        let half = 50.0 * composed;
+        ensure!(100.0 * first <= half, "{name}: R@1 {:.1} % is above {half:.1} %", 100.0 * first);
+    }
+    Ok(())
 }
 
 fn mean(runs: &[[f64; 3]]) -> [f64; 3] {
@@ -159,4 +205,25 @@ impl Embeddings {
 fn lines<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_missed_by_too_little_and_by_shortcuts() {
+        check(&[0.5, 0.25, 0.1]).unwrap();
+        let problem = |firsts: [f64; 3]| check(&firsts).unwrap_err().to_string();
+        assert_eq!(problem([0.49, 0.1, 0.1]), "image + instruction: R@1 49.0 % is below 50 %");
+        assert!(problem([0.6, 0.31, 0.1]).starts_with("image alone"));
+        assert!(problem([0.6, 0.1, 0.31]).starts_with("instruction alone"));
+    }
+
+    #[test]
+    fn a_spread_is_that_of_a_sample() {
+        let runs = [[0.1, 0.5, 1.0], [0.2, 0.5, 1.0], [0.3, 0.5, 1.0]];
+        let [first, same, _] = deviation(&runs);
+        assert!((first - 0.1).abs() < 1e-12 && same == 0.0, "{first} {same}");
+    }
 }

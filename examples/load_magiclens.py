@@ -104,15 +104,34 @@ class MagicLens:
         return self.fuse(self.image_features(pixels), self.text_features(ids))
 
     def pixels(self, path):
-        """The original's preprocessing: by the image's own maximum, squashed, resized as floats."""
+        """Prepares an image as the model was trained with: `preprocess` of config.json."""
         from PIL import Image
 
-        size = (self.config["image_size"],) * 2
-        image = np.asarray(Image.open(path).convert("RGB"), np.float32)
-        image = image / (image.max() + 1e-12)
-        planes = [Image.fromarray(image[..., c]).resize(size, Image.Resampling.BILINEAR) for c in range(3)]
+        image, side = Image.open(path).convert("RGB"), self.config["image_size"]
+        way = self.clip if self.config.get("preprocess") == "clip" else self.released
         mean, std = (np.array(self.config[key], np.float32) for key in ("image_mean", "image_std"))
-        return ((np.stack(planes, -1) - mean) / std).transpose(2, 0, 1)[None]
+        return ((way(image, side) - mean) / std).transpose(2, 0, 1)[None]
+
+    @staticmethod
+    def released(image, side):
+        """The original's way: by the image's own maximum, squashed, resized as floats."""
+        from PIL import Image
+
+        image = np.asarray(image, np.float32)
+        image = image / (image.max() + 1e-12)
+        resized = (Image.fromarray(image[..., c]).resize((side, side), Image.Resampling.BILINEAR) for c in range(3))
+        return np.stack(list(resized), -1)
+
+    @staticmethod
+    def clip(image, side):
+        """CLIP's way: the shorter side scaled, the centre cut out."""
+        from PIL import Image
+
+        short = min(image.size)
+        width, height = (side * length // short for length in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = round((width - side) / 2), round((height - side) / 2)
+        return np.asarray(image.crop((left, top, left + side, top + side)), np.float32) / 255
 
 
 def main():

@@ -140,6 +140,7 @@ fn batch(args: &Args, config: &ModelConfig, model: &MagicLens) -> Fed {
         ids,
         rows: Rows { labels, hard_rows: Vec::new() },
         cut_texts: 0,
+        shared_pages: 0,
         failures: Vec::new(),
     }
 }

@@ -4,23 +4,26 @@
 #   scripts/bench-gpu.sh            prints triplets/s, ratios, MFU, memory, and how far losses are apart
 #
 # PYTHON (python3) must have torch 2.11 for CUDA and safetensors: its libtorch is what ours runs on too.
-# TRAIN_STEP is a release build of examples/train_step.rs, carried here; without it, it is built.
-# MODEL, BATCH, PRECISION, CHUNKS, TOKENS, STEPS and ROUNDS change what is measured; CHUNKS lists CHUNK:HELD,
-# and each side is compared at its own best.
+# The binary is a release build of examples/train_step.rs at target/release/examples/train_step, carried
+# here or built before (`cargo build --release --features torch --example train_step`), or TRAIN_STEP; where
+# neither is there it is built. MODEL, BATCH, PRECISION, CHUNKS, TOKENS, STEPS, WARMUP and ROUNDS change what is
+# measured; CHUNKS lists CHUNK:HELD, and each side is compared at its own best. The default four fit 80 GB and
+# end within ten minutes, PyTorch's compilation included. Not 0 where losses are more than 1 % apart.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=${PYTHON:-python3}
 lib=$("$python" -c 'import torch, pathlib; print(pathlib.Path(torch.__file__).parent / "lib")')
 "$python" -c 'import safetensors' 2>/dev/null || { echo "needs: $python -m pip install safetensors" >&2; exit 1; }
-if [ -z "${TRAIN_STEP:-}" ]; then
+TRAIN_STEP=${TRAIN_STEP:-${CARGO_TARGET_DIR:-target}/release/examples/train_step}
+if [ ! -x "$TRAIN_STEP" ]; then
+  command -v cargo >/dev/null || { echo "no $TRAIN_STEP, and no cargo to build it" >&2; exit 1; }
   cargo build --release --features torch --example train_step
-  TRAIN_STEP=${CARGO_TARGET_DIR:-target}/release/examples/train_step
 fi
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 
 export LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-read -ra chunks <<<"${CHUNKS:-128:0 256:0 256:2 512:0 512:1}"
+read -ra chunks <<<"${CHUNKS:-128:0 128:2 256:0 256:1}"
 exec "$python" benches/peers/train_compare.py "$TRAIN_STEP" --model "${MODEL:-base}" \
   --batch "${BATCH:-2048}" --precision "${PRECISION:-bf16}" --tokens "${TOKENS:-24}" \
-  --steps "${STEPS:-20}" --rounds "${ROUNDS:-1}" --chunks "${chunks[@]}"
+  --steps "${STEPS:-17}" --warmup "${WARMUP:-3}" --rounds "${ROUNDS:-1}" --chunks "${chunks[@]}"

@@ -5,7 +5,8 @@
 #   scripts/train-demo.sh [OUT]      OUT is the folder, runs/train-demo by default; an old one is removed
 #
 # SEEDS="0 1 2" trains once for each; RECIPE_SET="loss.query_negatives=false" changes keys of the recipe;
-# MINED=DIR takes the triplets of an earlier run instead of mining. Ends in a server over the unseen images
+# MINED=DIR takes the triplets of an earlier run instead of mining. BARS=yes trains all seeds again without
+# query-image negatives, prints both tables and ends there: with an error where the first misses its bars. Ends in a server over the unseen images
 # when a person is watching, or with SERVE=yes. Needs libtorch (`make libtorch`).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -62,19 +63,36 @@ train_run() {
   embed "$run"
 }
 
+# Trains each seed in a folder of its own; their embeddings are then in `runs`.
+train_all() {
+  local prefix=$1 seed run
+  shift
+  runs=()
+  for seed in "${train_seeds[@]}"; do
+    run=$out/$prefix-$seed
+    say "train --shards $mined --out $run --recipe recipes/tiny.toml --set run.seed=$seed${*:+ --set $*}"
+    train_run "$run" "$seed" "$@"
+    runs+=("$run/embeddings")
+  done
+}
+
 train_run "$out/before" "${train_seeds[0]}" run.steps=0
-runs=()
-for seed in "${train_seeds[@]}"; do
-  say "train --shards $mined --out $out/seed-$seed --recipe recipes/tiny.toml --set run.seed=$seed"
-  train_run "$out/seed-$seed" "$seed"
-  runs+=("$out/seed-$seed/embeddings")
-done
+train_all seed
 
 echo
 echo "before training"
 "$recall" "$benchmark" "$out/before/embeddings"
 echo
 echo "after training, on the same unseen things"
+if [ "${BARS:-}" = yes ]; then
+  reached=0
+  "$recall" "$benchmark" "${runs[@]}" --bars || reached=$?
+  train_all without loss.query_negatives=false
+  echo
+  echo "the same without query-image negatives"
+  "$recall" "$benchmark" "${runs[@]}"
+  exit "$reached"
+fi
 "$recall" "$benchmark" "${runs[@]}" --show 3
 say "curves: $out/seed-${train_seeds[0]}/log.jsonl, or tensorboard --logdir $out"
 

@@ -5,7 +5,8 @@
 
 --chunks lists CHUNK:HELD to try; each side is compared at its own best. The rounds of all sides
 alternate, and the middle round counts. Ratios are of CPU seconds on a CPU (OMP_NUM_THREADS=1 is set) and
-of wall time on a GPU. The losses of all steps are compared at the same chunks.
+of wall time on a GPU. The losses of all steps are compared at the same chunks: 1 is the exit code where they
+are more than 1 % apart, or nothing could be compared.
 """
 
 import argparse
@@ -17,6 +18,9 @@ import tempfile
 from pathlib import Path
 
 PEER = Path(__file__).with_name("train_torch.py")
+
+# How far losses may be apart, relative to ours.
+AGREE = 0.01
 
 
 def commands(args, folder, chunk, held):
@@ -108,8 +112,11 @@ def main():
         subprocess.run([args.train_step, "--model", args.model, "--save", folder], check=True)
         results, losses = measure(args, folder)
     table(results)
-    print(f"largest difference of a loss, of {args.warmup + args.steps} steps: "
-          f"{100 * apart(losses):.4f} %")
+    far = apart(losses)
+    print(f"largest difference of a loss, of {args.warmup + args.steps} steps: {100 * far:.4f} %")
+    # Also where nothing could be compared, which is not a number.
+    if not far <= AGREE:
+        sys.exit(f"the losses are not within {100 * AGREE:.0f} % of each other")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 
 Same weights (DIR), batch (libtorch's generator, seed 1), loss, chunks (GradCache), optimizer. Each
 query image is encoded once for both its roles, both image towers' work is one call, "" is encoded
-once a chunk. Needs torch 2.11 (its generator draws the batch) and safetensors.
+once a chunk, and the towers' last blocks compute the one row that is used. Needs torch 2.11 (its generator draws the batch) and safetensors.
 """
 
 import argparse
@@ -36,8 +36,24 @@ class Block(nn.Module):
         heads = self.qkv(self.norm1(x)).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(*heads, is_causal=causal)
         x = x + self.out(seen.transpose(1, 2).reshape(rows, tokens, width))
+        return self.mlp(x)
+
+    def mlp(self, x):
         y = self.fc1(self.norm2(x))
         return x + self.fc2(y * torch.sigmoid(1.702 * y))
+
+    def row(self, x, place, seen):
+        """The same of one row of each sequence: [B, width]. `seen` are the keys that it may see, or None."""
+        rows, tokens, width = x.shape
+        normed, at = self.norm1(x), torch.arange(rows, device=x.device)
+        weight, bias = self.qkv.weight, self.qkv.bias
+        asking = normed[:, 0] if isinstance(place, int) else normed[at, place]
+        q = F.linear(asking, weight[:width], bias[:width]).view(rows, 1, self.heads, -1).transpose(1, 2)
+        kv = F.linear(normed, weight[width:], bias[width:])
+        k, v = kv.view(rows, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        own = x[:, 0] if isinstance(place, int) else x[at, place]
+        return self.mlp(own + self.out(mixed.transpose(1, 2).reshape(rows, width)))
 
 
 class Vision(nn.Module):
@@ -58,9 +74,9 @@ class Vision(nn.Module):
         x = self.patches(pixels).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_token.expand(len(x), 1, -1).to(x.dtype), x], 1)
         x = self.pre(x + self.positions)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, False)
-        return self.projection(self.post(x[:, 0]))
+        return self.projection(self.post(self.blocks[-1].row(x, 0, None)))
 
 
 class Text(nn.Module):
@@ -76,10 +92,11 @@ class Text(nn.Module):
 
     def forward(self, ids):
         x = self.tokens(ids) + self.positions[: ids.shape[1]]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, True)
-        end = x[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
-        return self.projection(self.norm(end))
+        end = ids.argmax(-1)
+        seen = torch.arange(ids.shape[1], device=ids.device) <= end[:, None]
+        return self.projection(self.norm(self.blocks[-1].row(x, end, seen[:, None, None])))
 
 
 class Norm(nn.Module):

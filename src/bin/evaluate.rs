@@ -47,9 +47,9 @@ struct Cli {
     /// Sizes of the model, where none lie beside it (JSON).
     #[arg(long)]
     config: Option<PathBuf>,
-    /// How images become tensors.
-    #[arg(long, value_enum, default_value = "released")]
-    preprocess: Preprocess,
+    /// How images become tensors; as the checkpoint says if not given, or else as the released code does.
+    #[arg(long, value_enum)]
+    preprocess: Option<Preprocess>,
     /// What queries are asked with.
     #[arg(long, value_enum, default_value = "both")]
     query: Ask,

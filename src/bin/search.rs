@@ -57,9 +57,9 @@ struct ModelArgs {
     /// Sizes of the model, where none lie beside it (JSON).
     #[arg(long)]
     config: Option<PathBuf>,
-    /// How images become tensors.
-    #[arg(long, value_enum, default_value = "released")]
-    preprocess: Preprocess,
+    /// How images become tensors; as the checkpoint says if not given, or else as the released code does.
+    #[arg(long, value_enum)]
+    preprocess: Option<Preprocess>,
     /// Images a forward pass.
     #[arg(long, default_value_t = 64)]
     batch: usize,
@@ -201,7 +201,7 @@ fn open(opened: &Opened) -> anyhow::Result<(Index, Encoder)> {
     let header = index.header();
     let model = opened.model.as_ref().unwrap_or(&header.model);
     let config = opened.config.as_ref().or(header.config.as_ref());
-    let encoder = Encoder::load(model, config.map(PathBuf::as_path), header.preprocess)
+    let encoder = Encoder::load(model, config.map(PathBuf::as_path), Some(header.preprocess))
         .context("the index's model (--model names another place)")?;
     index.check(&encoder)?;
     Ok((index, encoder))

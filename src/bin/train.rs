@@ -7,11 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use indicatif::MultiProgress;
 use magiclens::telemetry::{self, LogFormat};
-use magiclens::train::checkpoint::{Checkpoint, Checkpoints};
+use magiclens::train::checkpoint::{Checkpoint, Checkpoints, Counters};
 use magiclens::train::config::{Recipe, Sources};
+use magiclens::train::mask::Mask;
 use magiclens::train::signal::Stop;
 use magiclens::train::{CHECKPOINTS, Ended, Options, TrainError, dry_run, run};
 
@@ -31,6 +32,12 @@ struct Cli {
     /// TOML file with the keys that differ from recipes/base.toml.
     #[arg(long)]
     recipe: Option<PathBuf>,
+    /// Logits left out as false negatives: short for `--set loss.mask=…`; `none` is equation 1 exactly.
+    #[arg(long, value_enum)]
+    mask: Option<Mask>,
+    /// Steps between two validations, 0 for none: short for `--set eval.every=…`.
+    #[arg(long, value_name = "N")]
+    eval_every: Option<u64>,
     /// `section.key=value`, stronger than the recipe. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -73,8 +80,7 @@ fn main() -> ExitCode {
 fn work(cli: Cli, bars: MultiProgress) -> Result<(), TrainError> {
     let from = latest(&cli)?;
     let kept = from.as_ref().map(|checkpoint| checkpoint.state.recipe.clone());
-    let shards = cli.shards.iter().map(|shards| format!("data.shards={}", quoted(shards)));
-    let flags = shards.chain(cli.set).collect();
+    let flags = flags(&cli);
     let recipe = Recipe::load(Sources { kept: kept.clone(), file: cli.recipe, flags })?;
     if let Some(kept) = kept {
         let kept = Recipe::load(Sources { kept: Some(kept), ..Sources::default() })?;
@@ -91,6 +97,15 @@ fn work(cli: Cli, bars: MultiProgress) -> Result<(), TrainError> {
     Ok(())
 }
 
+/// Keys that are set by flags of their own, and those of `--set`, which come last and win.
+fn flags(cli: &Cli) -> Vec<String> {
+    let shards = cli.shards.iter().map(|shards| format!("data.shards={}", list(shards)));
+    let mask = cli.mask.and_then(|mask| mask.to_possible_value());
+    let mask = mask.iter().map(|mask| format!("loss.mask={}", quoted(mask.get_name())));
+    let every = cli.eval_every.iter().map(|every| format!("eval.every={every}"));
+    shards.chain(mask).chain(every).chain(cli.set.iter().cloned()).collect()
+}
+
 /// The latest whole checkpoint of the run's folder; damaged ones are named and passed over. A dry run
 /// looks at it, too, and goes on from nothing: who trains says where from.
 fn latest(cli: &Cli) -> Result<Option<Checkpoint>, TrainError> {
@@ -101,9 +116,14 @@ fn latest(cli: &Cli) -> Result<Option<Checkpoint>, TrainError> {
     Ok(checkpoint)
 }
 
-/// A list of one string as TOML.
+/// A string as TOML.
 fn quoted(text: &str) -> String {
-    format!("[{}]", toml::Value::String(text.to_owned()))
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A list of one string as TOML.
+fn list(text: &str) -> String {
+    format!("[{}]", quoted(text))
 }
 
 fn summary(ended: &Ended) -> String {
@@ -121,6 +141,11 @@ fn summary(ended: &Ended) -> String {
             recall.gallery
         );
     }
+    let Counters { undecodable, cut_texts, shared_pages, masked, skipped_steps } = ended.counters;
+    lines += &format!(
+        "in all      {undecodable} undecodable, {cut_texts} texts cut, {shared_pages} of a page seen \
+         in the batch, {masked} logits masked, {skipped_steps} steps skipped\n"
+    );
     lines + &format!("checkpoint  {}\n", ended.checkpoint.display())
 }
 

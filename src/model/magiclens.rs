@@ -9,7 +9,8 @@ use super::config::ModelConfig;
 use super::fusion::Fusion;
 use super::parameters::Parameters;
 use super::pooler::{Pooler, normalize};
-use super::preprocess::ImageSpec;
+use super::preprocess::{ImageSpec, Preprocess};
+use super::tape::Tape;
 
 /// Embeds images with texts. Owns its parameters, which learn in place.
 ///
@@ -82,6 +83,12 @@ impl MagicLens {
         self.compute = kind;
     }
 
+    /// Notes in the config how its images become tensors, so that whoever loads what is saved does
+    /// the same.
+    pub fn set_preprocess(&mut self, how: Preprocess) {
+        self.config.preprocess = Some(how);
+    }
+
     /// What the layers compute in.
     pub fn compute(&self) -> Kind {
         self.compute
@@ -90,7 +97,12 @@ impl MagicLens {
     /// CLIP's image embeddings: pixels `[B, 3, S, S]`, less mean over deviation, to `[B, E]` in the
     /// compute kind. Not normalised.
     pub fn image_features(&self, pixels: &Tensor) -> Tensor {
-        self.vision.forward(&pixels.to_kind(self.compute))
+        self.vision.forward(&pixels.to_kind(self.compute), None)
+    }
+
+    /// The same, with what the backward pass computes again on a tape.
+    pub fn image_features_on<'m>(&'m self, tape: &mut Tape<'m>, pixels: &Tensor) -> Tensor {
+        self.vision.forward(&pixels.to_kind(self.compute), Some(tape))
     }
 
     /// CLIP's text embeddings: ids `[B, L]` (int64, padded with 0) to `[B, E]` in the compute kind. Not
@@ -98,7 +110,12 @@ impl MagicLens {
     ///
     /// Cut columns that are padding in every row: the result is the same and the work less.
     pub fn text_features(&self, ids: &Tensor) -> Tensor {
-        self.text.forward(ids, self.compute)
+        self.text.forward(ids, self.compute, None)
+    }
+
+    /// The same, with what the backward pass computes again on a tape.
+    pub fn text_features_on<'m>(&'m self, tape: &mut Tape<'m>, ids: &Tensor) -> Tensor {
+        self.text.forward(ids, self.compute, Some(tape))
     }
 
     /// The joint embeddings: `[B, E]` of images and of texts to `[B, E]` of length 1, float32.

@@ -2,7 +2,7 @@
 //!
 //! [`config`] has the sizes, [`parameters`] the learned tensors by name, `nn` the layers; `clip`,
 //! `fusion` and `pooler` are made of those, and [`MagicLens`] of all; [`ClipTowers`] is CLIP by itself, as a
-//! judge of how alike images and texts are. [`weights`] reads every format
+//! judge of how alike images and texts are. With a [`tape`] the towers keep less for the backward pass. [`weights`] reads every format
 //! that such weights come in and writes one. [`tokenizer`], [`preprocess`] and [`input`] make numbers of
 //! texts and image files.
 
@@ -15,6 +15,7 @@ mod nn;
 pub mod parameters;
 mod pooler;
 pub mod preprocess;
+pub mod tape;
 pub mod tokenizer;
 mod towers;
 pub mod weights;
@@ -25,4 +26,4 @@ pub use parameters::{Origin, Parameter, Parameters};
 pub use towers::{ClipTowers, TowersError};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -57,11 +57,12 @@ impl Encoder {
     /// Loads a model on the first GPU, or on the CPU where there is none.
     ///
     /// `named` is a run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the
-    /// released `.pkl`, or safetensors. Sizes come from `config` where none lie beside the weights.
+    /// released `.pkl`, or safetensors. Sizes come from `config` where none lie beside the weights. Images
+    /// are prepared as `how` says, else as the model was trained with, else as the released ones are.
     pub fn load(
         named: &Path,
         config: Option<&Path>,
-        how: Preprocess,
+        how: Option<Preprocess>,
     ) -> Result<Self, EncoderError> {
         magiclens_torch::load_cuda()?;
         let device = magiclens_torch::device()?;
@@ -71,6 +72,7 @@ impl Encoder {
         let weights = weights_of(named)?;
         let model = MagicLens::load(&weights, config.as_ref(), device)
             .map_err(|error| failed(&weights, error))?;
+        let how = how.or(model.config().preprocess).unwrap_or_default();
         let input = ImageInput { spec: model.image_spec(), how, crop: None };
         Ok(Self { model, tokenizer: Tokenizer::clip(), input, weights })
     }

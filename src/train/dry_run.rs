@@ -31,7 +31,7 @@ pub fn dry_run(recipe: &Recipe) -> Result<Report, TrainError> {
         images: 2.0 + hard,
         text_tokens: TEXT_TOKENS,
         element: if recipe.model.precision == Precision::Bf16 { 2 } else { 4 },
-        recompute_layers: false,
+        recompute_blocks: recipe.batch.recompute_blocks as u64,
         ema: recipe.ema.decay > 0.0,
     };
     let chunks = recipe.batch.size.div_ceil(recipe.batch.chunk);
@@ -42,7 +42,7 @@ pub fn dry_run(recipe: &Recipe) -> Result<Report, TrainError> {
     };
     Ok(Report {
         parameters: size.parameters(),
-        computed: flops.with_recomputation(held, false),
+        computed: flops.with_recomputation(held, recipe.batch.recompute_blocks > 0),
         flops,
         memory: Memory::of(&size, &footprint),
         device_bytes: machine.memory().map(|memory| memory.total),

@@ -44,6 +44,11 @@ impl Ema {
         result
     }
 
+    /// Whether a weight of this name is averaged.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own == name)
+    }
+
     /// The averages by the weights' names, for a checkpoint.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let averages = self.averages.iter().map(Tensor::shallow_clone);

@@ -8,7 +8,9 @@
 
 use std::ops::Range;
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
+
+use crate::model::tape::{Tape, push};
 
 /// A part of a batch that is encoded in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,31 +63,62 @@ impl Roles {
 
 /// Encodes a chunk of `c` rows and `h` hard negatives to `[3c + h, E]` f32: queries (image,
 /// instruction), targets (image, ""), query images (image, ""), hard negatives (image, ""). Without
-/// query-image negatives `[2c + h, E]`.
-pub trait Encode: Fn(&Chunk) -> Tensor {}
+/// query-image negatives `[2c + h, E]`. A closure that gives a tensor with its graph will do.
+pub trait Encode<'m> {
+    /// Encodes a chunk.
+    fn encode(&self, chunk: &Chunk) -> Graph<'m>;
+}
 
-impl<T: Fn(&Chunk) -> Tensor> Encode for T {}
+impl<'m, R: Into<Graph<'m>>, T: Fn(&Chunk) -> R> Encode<'m> for T {
+    fn encode(&self, chunk: &Chunk) -> Graph<'m> {
+        self(chunk).into()
+    }
+}
+
+/// An encoded chunk with its graph, parts of which may have to be computed again.
+#[derive(Debug)]
+pub struct Graph<'m> {
+    /// The embeddings.
+    pub output: Tensor,
+    /// What is behind them beside their own graph.
+    pub tape: Tape<'m>,
+}
+
+impl From<Tensor> for Graph<'_> {
+    fn from(output: Tensor) -> Self {
+        Self { output, tape: Tape::new(0) }
+    }
+}
+
+impl Graph<'_> {
+    /// Adds up the gradients of all weights, given those of the embeddings.
+    fn backward(self, gradients: &Tensor) {
+        push(&self.output, gradients);
+        drop(self.output);
+        self.tape.backward();
+    }
+}
 
 /// An encoded batch, some of whose graphs are still there.
 #[derive(Debug)]
-pub struct Encoded {
+pub struct Encoded<'m> {
     chunks: Vec<Chunk>,
     /// Without graph.
     embeddings: Vec<Tensor>,
     /// With graph, of the last chunks.
-    graphs: Vec<Tensor>,
+    graphs: Vec<Graph<'m>>,
     negatives: bool,
 }
 
-impl Encoded {
+impl<'m> Encoded<'m> {
     /// Encodes all chunks and keeps the graphs of the last `held`: of none to need the least
     /// memory, of all to encode nothing twice.
-    pub fn new(chunks: Vec<Chunk>, held: usize, negatives: bool, encode: &impl Encode) -> Self {
+    pub fn new(chunks: Vec<Chunk>, held: usize, negatives: bool, encode: &impl Encode<'m>) -> Self {
         let (first, last) = chunks.split_at(chunks.len() - held.min(chunks.len()));
-        let mut embeddings: Vec<_> =
-            first.iter().map(|chunk| no_grad(|| encode(chunk)).detach()).collect();
-        let graphs: Vec<_> = last.iter().map(encode).collect();
-        embeddings.extend(graphs.iter().map(Tensor::detach));
+        let without = |chunk| no_grad(|| encode.encode(chunk)).output.detach();
+        let mut embeddings: Vec<_> = first.iter().map(without).collect();
+        let graphs: Vec<_> = last.iter().map(|chunk| encode.encode(chunk)).collect();
+        embeddings.extend(graphs.iter().map(|graph| graph.output.detach()));
         for (chunk, embeddings) in chunks.iter().zip(&embeddings) {
             check(chunk, embeddings, negatives);
         }
@@ -116,21 +149,16 @@ impl Encoded {
 
     /// Adds up the gradients of all weights, given those of all embeddings. Graphs that are there
     /// go first, which frees their memory for the others.
-    pub fn backward(self, gradients: &Roles, encode: &impl Encode) {
+    pub fn backward(self, gradients: &Roles, encode: &impl Encode<'m>) {
         let forgotten = self.chunks.len() - self.graphs.len();
         let (first, last) = self.chunks.split_at(forgotten);
         for (chunk, graph) in last.iter().zip(self.graphs) {
-            push(&graph, &gradients.of(chunk));
+            graph.backward(&gradients.of(chunk));
         }
         for chunk in first {
-            push(&encode(chunk), &gradients.of(chunk));
+            encode.encode(chunk).backward(&gradients.of(chunk));
         }
     }
-}
-
-/// The gradient of `embeddings · gradients` by the embeddings is just `gradients`.
-fn push(embeddings: &Tensor, gradients: &Tensor) {
-    (embeddings * gradients).sum(Kind::Float).backward();
 }
 
 fn check(chunk: &Chunk, embeddings: &Tensor, negatives: bool) {

@@ -1,6 +1,10 @@
 //! What learns: the weights with their optimizer and their average, and how these are kept.
+//!
+//! A checkpoint's model is what was validated, so where an average is kept it is the average, and the
+//! weights as they learn are a file beside it: whoever loads the best checkpoint has what was best.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Tensor, no_grad};
 
@@ -14,13 +18,14 @@ use super::loss::LossConfig;
 use super::optimizer::{AdamWConfig, Rates, read_tensors, write_tensors};
 use super::parameter::{Parameter, broadcast};
 use super::step::{Report, Rows, StepConfig, Stepper};
-use crate::model::{MagicLens, Origin};
+use crate::model::{MagicLens, Origin, weights};
 
-/// Files of a checkpoint beside the model's own.
-const OPTIMIZER: &str = "optimizer.safetensors";
-const EMA: &str = "ema.safetensors";
+/// Files of a checkpoint: the model's own, and what only training needs.
 const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// The weights as they learn, where those of the model are averages.
+const LEARNING: &str = "learning.safetensors";
 
 /// The name of the temperature among the parameters: `s`, with logits multiplied by `exp(s)`.
 const SCALE: &str = "logit_scale";
@@ -70,17 +75,20 @@ impl Learner {
         let state = read_tensors(&checkpoint.file(OPTIMIZER)?)?;
         self.stepper.optimizer_mut().restore(state)?;
         if let Some(ema) = &mut self.ema {
-            ema.restore(read_tensors(&checkpoint.file(EMA)?)?)?;
+            let mut averages = read_tensors(&checkpoint.file(MODEL)?)?;
+            // What does not learn has no average.
+            averages.retain(|name, _| ema.has(name));
+            ema.restore(averages)?;
         }
         Ok(())
     }
 
     /// One step on a rank's part of a batch.
-    pub fn step(
+    pub fn step<'m>(
         &mut self,
         rows: &Rows,
         rates: Rates,
-        encode: &impl Encode,
+        encode: &impl Encode<'m>,
     ) -> Result<Report, TrainError> {
         let report = self.stepper.run(rows, rates, encode)?;
         if let Some(ema) = self.ema.as_mut().filter(|_| report.updated) {
@@ -117,7 +125,7 @@ impl Learner {
         }
     }
 
-    /// Writes a checkpoint. Its model are the weights as they learn; the average is a file of its own.
+    /// Writes a checkpoint.
     pub fn save(
         &self,
         keeper: &Keeper,
@@ -125,24 +133,36 @@ impl Learner {
         state: &TrainState,
         score: Option<f64>,
     ) -> Result<Saved, TrainError> {
-        let weights = |path: &Path| {
-            model.save(path.parent().expect("files of a checkpoint lie in its folder"))?;
-            Ok(())
-        };
-        let optimizer = |path: &Path| Ok(write_tensors(path, &self.stepper.optimizer().state())?);
-        let average = |path: &Path| {
-            let state = self.ema.as_ref().map(Ema::state).unwrap_or_default();
-            Ok(write_tensors(path, &state)?)
+        let averages: BTreeMap<String, Tensor> =
+            self.ema.as_ref().map(Ema::state).unwrap_or_default().into_iter().collect();
+        let validated = |path: &Path| {
+            let folder = path.parent().expect("files of a checkpoint lie in its folder");
+            let named = model.parameters().iter();
+            let named =
+                named.map(|p| (p.name.as_str(), averages.get(&p.name).unwrap_or(&p.tensor)));
+            Ok(weights::save(folder, model.config(), named)?)
         };
         // Written with the weights.
         let config = |_: &Path| Ok(());
+        let optimizer = |path: &Path| Ok(write_tensors(path, &self.stepper.optimizer().state())?);
+        let learning = |path: &Path| {
+            let named = model.parameters().iter();
+            let named: Vec<_> = named.map(|p| (p.name.clone(), p.tensor.detach())).collect();
+            Ok(write_tensors(path, &named)?)
+        };
         let mut files: Vec<(&str, &Writer<'_>)> =
-            vec![(MODEL, &weights), (CONFIG, &config), (OPTIMIZER, &optimizer)];
+            vec![(MODEL, &validated), (CONFIG, &config), (OPTIMIZER, &optimizer)];
         if self.ema.is_some() {
-            files.push((EMA, &average));
+            files.push((LEARNING, &learning));
         }
         Ok(keeper.save(state, score, &files)?)
     }
+}
+
+/// The file that a run goes on from: the weights as they learn.
+pub fn learning(checkpoint: &Checkpoint) -> PathBuf {
+    let name = if checkpoint.files.contains_key(LEARNING) { LEARNING } else { MODEL };
+    checkpoint.path.join(name)
 }
 
 fn parameter(of_model: &crate::model::Parameter) -> Parameter {

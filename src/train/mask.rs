@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::collective::{Collective, CollectiveError};
 
 /// Which logits are left out of the softmax.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mask {
     /// Target `t_j` of a row whose own target is of the same cluster, `j ≠ i`, and query image

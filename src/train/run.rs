@@ -16,11 +16,11 @@ use super::config::Recipe;
 use super::desk::{CHECKPOINTS, Desk};
 use super::device::{self, Machine};
 use super::dry_run::flops;
-use super::encode::encode;
+use super::encode::encode_in_stretches;
 use super::error::TrainError;
 use super::feed::{Fed, Feed};
 use super::gradcache::Chunk;
-use super::learner::Learner;
+use super::learner::{Learner, learning};
 use super::meter::{Meter, StepTime, mfu};
 use super::optimizer::Rates;
 use super::progress::Status;
@@ -57,12 +57,14 @@ pub struct Options {
 pub struct Ended {
     /// Steps done.
     pub step: u64,
-    /// The signal that ended it early.
+    /// The signal that ended it early, here or on another rank.
     pub stopped_by: Option<&'static str>,
     /// The checkpoint of the last step.
     pub checkpoint: PathBuf,
     /// The last validation.
     pub recall: Option<Recall>,
+    /// What was left out or cut, over all sessions.
+    pub counters: Counters,
 }
 
 /// Trains from the options' checkpoint, or from the beginning, to the recipe's last step.
@@ -100,11 +102,12 @@ impl Trainer {
         let (rank, world) = (collective.rank(), collective.world());
         let data = Data::open(recipe, rank, world)?;
         let mut model = match from {
-            Some(checkpoint) => MagicLens::load(&checkpoint.path, None, device)?,
+            Some(checkpoint) => MagicLens::load(&learning(checkpoint), None, device)?,
             None => super::setup::model(recipe, device)?,
         };
         let kind = recipe.model.precision.kind();
         model.set_compute(kind);
+        model.set_preprocess(recipe.model.preprocess);
         let machine = Machine::measure(device, kind);
         let learner = Learner::new(&model, recipe, collective, from.as_ref())?;
         let mut state = match from {
@@ -142,9 +145,10 @@ impl Trainer {
         let spec = self.model.image_spec();
         let loader = self.data.loader(spec, self.state.step)?;
         let mut feed = Feed::start(loader, &self.model);
-        let mut recall = None;
+        let (mut validated, mut stopped) = (None, false);
         while self.state.step < self.options.recipe.run.steps {
-            if self.stop_together()? {
+            stopped = self.stop_together()?;
+            if stopped {
                 break;
             }
             // Data.
@@ -164,16 +168,17 @@ impl Trainer {
             // Validation and checkpoint.
             let pause = Instant::now();
             let is_last = self.state.step == self.options.recipe.run.steps;
-            let score = self.validate(is_last)?;
-            recall = score.or(recall);
-            if !is_last && self.state.step.is_multiple_of(self.course.checkpoint_every) {
-                self.save_or_warn(score);
+            let recall = self.validate(is_last)?;
+            validated = recall.map(|recall| (self.state.step, recall)).or(validated);
+            let is_due = self.state.step.is_multiple_of(self.course.checkpoint_every);
+            if !is_last && (is_due || recall.is_some_and(|recall| self.is_best(&recall))) {
+                self.save_or_warn(recall);
             }
             if !is_last {
                 self.meter.pause(pause.elapsed());
             }
         }
-        self.finish(recall)
+        self.finish(validated, stopped)
     }
 
     /// Ranks stop at the same step: where one of them was asked to.
@@ -183,7 +188,8 @@ impl Trainer {
 
     fn step(&mut self, fed: &Fed, rates: Rates) -> Result<Report, TrainError> {
         let (model, negatives) = (&self.model, self.course.query_negatives);
-        let encoder = |chunk: &Chunk| encode(model, fed, chunk, negatives);
+        let every = self.course.recompute_blocks;
+        let encoder = |chunk: &Chunk| encode_in_stretches(model, fed, chunk, negatives, every);
         self.learner.step(&fed.rows, rates, &encoder)
     }
 
@@ -202,6 +208,8 @@ impl Trainer {
         self.state.counters.add(&Counters {
             undecodable: batch.saturating_sub(report.rows as u64),
             cut_texts: self.learner.total(fed.cut_texts as u64)?,
+            // Counted over the whole batch already.
+            shared_pages: fed.shared_pages as u64,
             masked: report.masked,
             skipped_steps: u64::from(!report.updated),
         });
@@ -212,6 +220,7 @@ impl Trainer {
         self.loss = Some(report.loss);
         let status = self.status();
         let step = self.state.step;
+        let counters = self.state.counters.named();
         let Some(desk) = &mut self.desk else { return Ok(()) };
         desk.progress.show(&status);
         if step.is_multiple_of(self.course.log_every) || step == 1 {
@@ -231,7 +240,8 @@ impl Trainer {
                 ("run/gpu_bytes", status.gpu_bytes.map(|bytes| bytes as f64)),
             ];
             let measured = measured.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            let values: Vec<_> = values.into_iter().chain(measured).collect();
+            let counted = counters.map(|(name, count)| (name, count as f64));
+            let values: Vec<_> = values.into_iter().chain(measured).chain(counted).collect();
             desk.write(step, &values);
         }
         Ok(())
@@ -291,16 +301,23 @@ impl Trainer {
         }
     }
 
+    /// Whether no checkpoint has scored as high.
+    fn is_best(&self, recall: &Recall) -> bool {
+        self.state.best_score.is_none_or(|best| recall.score() > best)
+    }
+
+    /// `recall` is that of these very weights.
     fn save(&mut self, recall: Option<Recall>) -> Result<(), TrainError> {
         let Some(desk) = &self.desk else { return Ok(()) };
         let score = recall.map(|recall| recall.score());
-        if let Some(score) = score {
-            self.state.best_score =
-                Some(self.state.best_score.map_or(score, |best| best.max(score)));
-        }
         let mut state = self.state.clone();
+        if recall.is_some_and(|recall| self.is_best(&recall)) {
+            state.best_score = score;
+        }
         state.data = self.data.position(state.step);
         let saved = self.learner.save(&desk.keeper, &self.model, &state, score)?;
+        // Only now: the best of all is to be one that is there.
+        self.state.best_score = state.best_score;
         if let Err(error) = desk.log.sync() {
             tracing::warn!("the log could not be synced: {error}");
         }
@@ -313,15 +330,24 @@ impl Trainer {
         Ok(())
     }
 
-    fn finish(mut self, recall: Option<Recall>) -> Result<Ended, TrainError> {
-        let stopped_by = self.options.stop.requested();
+    fn finish(
+        mut self,
+        validated: Option<(u64, Recall)>,
+        stopped: bool,
+    ) -> Result<Ended, TrainError> {
         let step = self.state.step;
-        self.save(recall.filter(|_| stopped_by.is_none()))?;
+        let own = self.options.stop.requested();
+        let stopped_by = stopped.then(|| own.unwrap_or("a signal to another rank"));
+        // The score of other weights than these would make the wrong checkpoint the best.
+        let here = validated.filter(|(at, _)| *at == step).map(|(_, recall)| recall);
+        self.save(here)?;
         let status = self.status();
         let checkpoint = Checkpoints::at(&self.options.out.join(CHECKPOINTS)).path_of(step);
         if let Some(desk) = self.desk {
             desk.progress.finish(&status);
         }
-        Ok(Ended { step, stopped_by, checkpoint, recall })
+        let recall = validated.map(|(_, recall)| recall);
+        let counters = self.state.counters;
+        Ok(Ended { step, stopped_by, checkpoint, recall, counters })
     }
 }

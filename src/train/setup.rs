@@ -27,6 +27,8 @@ pub struct Course {
     pub schedule: Schedule,
     /// Whether query images are negatives.
     pub query_negatives: bool,
+    /// Blocks of a tower that are computed again together; 0 for none.
+    pub recompute_blocks: usize,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
     /// Steps between two lines of the log.
@@ -39,6 +41,7 @@ impl Course {
         Self {
             schedule: Schedule::of(&recipe.optimizer, recipe.run.steps),
             query_negatives: recipe.loss.query_negatives,
+            recompute_blocks: recipe.batch.recompute_blocks,
             checkpoint_every: recipe.checkpoint.every.max(1),
             log_every: recipe.log.every.max(1),
         }

@@ -110,11 +110,11 @@ impl Stepper {
 
     /// Carries out a step: encodes `rows` in chunks with `encode`, contrasts them over all ranks
     /// and changes the weights.
-    pub fn run(
+    pub fn run<'m>(
         &mut self,
         rows: &Rows,
         rates: Rates,
-        encode: &impl Encode,
+        encode: &impl Encode<'m>,
     ) -> Result<Report, StepError> {
         let sums = self.accumulate(rows, encode)?;
         let norm = self.gradient_norm();
@@ -139,7 +139,11 @@ impl Stepper {
     }
 
     /// Leaves the gradients of the whole batch's loss in the weights of every rank.
-    fn accumulate(&self, rows: &Rows, encode: &impl Encode) -> Result<Sums, CollectiveError> {
+    fn accumulate<'m>(
+        &self,
+        rows: &Rows,
+        encode: &impl Encode<'m>,
+    ) -> Result<Sums, CollectiveError> {
         let collective = self.collective.as_ref();
         let labels = rows.labels.gather(collective)?;
         let size = match self.config.chunk_rows {

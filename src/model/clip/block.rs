@@ -1,10 +1,13 @@
 //! A pre-norm transformer block, and the stack of them that is the middle of both towers.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 use super::Attention;
 use crate::model::nn::{GeluMlp, LayerNorm};
 use crate::model::parameters::Scope;
+use crate::model::tape::Tape;
 
 /// `y = x + attention(norm(x))`, then `y + mlp(norm(y))`.
 #[derive(Debug)]
@@ -76,19 +79,47 @@ impl Encoder {
     /// Only that row leaves the last block, so its other rows get no query and no mlp: a twelfth of
     /// base's towers less a sixth of that. The result is the same.
     ///
-    /// `mask` serves every row, `row_mask` the one asked for.
-    pub fn forward(&self, x: Tensor, batch: i64, row: &Row, masks: Masks) -> Tensor {
-        let (last, others) = self.blocks.split_last().expect("a tower has a block");
-        let x = others.iter().fold(x, |x, block| block.forward(&x, batch, masks.all));
-        last.forward_row(&x, batch, row, masks.row)
+    /// With a tape, blocks may keep less for the backward pass.
+    pub fn forward<'m>(
+        &'m self,
+        x: Tensor,
+        batch: i64,
+        row: Row,
+        masks: Masks,
+        tape: Option<&mut Tape<'m>>,
+    ) -> Tensor {
+        let layers = self.blocks.len();
+        let run = move |stretch: Range<usize>, x: &Tensor| {
+            self.stretch(stretch, x.shallow_clone(), batch, &row, &masks)
+        };
+        match tape {
+            Some(tape) => tape.apply(layers, x, run),
+            None => run(0..layers, &x),
+        }
+    }
+
+    /// Some blocks one after the other; the last of all gives the one row.
+    fn stretch(
+        &self,
+        stretch: Range<usize>,
+        x: Tensor,
+        batch: i64,
+        row: &Row,
+        masks: &Masks,
+    ) -> Tensor {
+        let last = self.blocks.len() - 1;
+        stretch.fold(x, |x, layer| match &self.blocks[layer] {
+            block if layer == last => block.forward_row(&x, batch, row, masks.row.as_ref()),
+            block => block.forward(&x, batch, masks.all.as_ref()),
+        })
     }
 }
 
 /// What is added to the logits: none for images.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Masks<'a> {
+#[derive(Default)]
+pub(crate) struct Masks {
     /// For all queries, `[B, 1, T, T]`.
-    pub all: Option<&'a Tensor>,
+    pub all: Option<Tensor>,
     /// For the one query of the last block, `[B, 1, 1, T]`.
-    pub row: Option<&'a Tensor>,
+    pub row: Option<Tensor>,
 }

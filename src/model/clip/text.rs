@@ -7,6 +7,7 @@ use super::block::{Masks, Row};
 use crate::model::config::ClipConfig;
 use crate::model::nn::{LayerNorm, Linear};
 use crate::model::parameters::Parameters;
+use crate::model::tape::Tape;
 
 /// What a masked logit becomes. Like the original's least float it leaves a row of nothing but
 /// masked keys uniform, where -∞ would make it NaN; unlike that, it stays finite in bfloat16 and
@@ -36,7 +37,7 @@ impl TextTower {
     }
 
     /// `[B, L]` ids to `[B, E]` of this kind.
-    pub fn forward(&self, ids: &Tensor, kind: Kind) -> Tensor {
+    pub fn forward<'m>(&'m self, ids: &Tensor, kind: Kind, tape: Option<&mut Tape<'m>>) -> Tensor {
         let (batch, length) = ids.size2().expect("ids come as [B, L]");
         // The end of text has the greatest id; the first of them counts.
         let end = ids.argmax(-1, false);
@@ -44,8 +45,9 @@ impl TextTower {
         let all = mask(ids, kind);
         let picked = end.view([batch, 1, 1, 1]).expand([batch, 1, 1, length], false);
         let row = all.gather(2, &picked, false);
-        let masks = Masks { all: Some(&all), row: Some(&row) };
-        let rows = self.encoder.forward(self.embed(ids, kind), batch, &Row::At(places), masks);
+        let masks = Masks { all: Some(all), row: Some(row) };
+        let x = self.embed(ids, kind);
+        let rows = self.encoder.forward(x, batch, Row::At(places), masks, tape);
         self.projection.forward(&self.final_norm.forward(&rows))
     }
 

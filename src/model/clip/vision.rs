@@ -7,6 +7,7 @@ use super::block::{Masks, Row};
 use crate::model::config::ClipConfig;
 use crate::model::nn::{LayerNorm, Linear};
 use crate::model::parameters::Parameters;
+use crate::model::tape::Tape;
 
 /// CLIP's image side with its projection.
 #[derive(Debug)]
@@ -37,9 +38,9 @@ impl VisionTower {
     }
 
     /// `[B, 3, S, S]`, of the kind to compute in, to `[B, E]`.
-    pub fn forward(&self, pixels: &Tensor) -> Tensor {
-        let batch = pixels.size()[0];
-        let rows = self.encoder.forward(self.embed(pixels), batch, &Row::First, Masks::default());
+    pub fn forward<'m>(&'m self, pixels: &Tensor, tape: Option<&mut Tape<'m>>) -> Tensor {
+        let (batch, x) = (pixels.size()[0], self.embed(pixels));
+        let rows = self.encoder.forward(x, batch, Row::First, Masks::default(), tape);
         self.projection.forward(&self.post_norm.forward(&rows))
     }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{ClipConfig, HeadConfig, ModelConfig};
+use crate::model::preprocess::Preprocess;
 
 /// No layer of a model that exists is wider, and no product of sizes below it overflows.
 const WIDEST: i64 = 1 << 16;
@@ -21,6 +22,8 @@ pub(super) struct Unchecked {
     context_length: i64,
     image_mean: [f64; 3],
     image_std: [f64; 3],
+    #[serde(default)]
+    preprocess: Option<Preprocess>,
     clip: ClipConfig,
     magiclens: HeadConfig,
 }
@@ -35,6 +38,7 @@ impl TryFrom<Unchecked> for ModelConfig {
             context_length: written.context_length,
             image_mean: written.image_mean,
             image_std: written.image_std,
+            preprocess: written.preprocess,
             clip: written.clip,
             magiclens: written.magiclens,
         };

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::Impossible;
 
+use super::preprocess::Preprocess;
+
 /// Per-channel mean of the pixels that CLIP was trained on (OpenAI's `clip/clip.py`).
 pub const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
 /// Per-channel standard deviation that goes with [`CLIP_MEAN`].
@@ -31,6 +33,9 @@ pub struct ModelConfig {
     pub image_mean: [f64; 3],
     /// What preprocessing divides by.
     pub image_std: [f64; 3],
+    /// How images become tensors, where whoever trained it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
     /// The two towers.
     pub clip: ClipConfig,
     /// What comes after them.
@@ -149,6 +154,16 @@ mod tests {
         let again: serde_json::Value = serde_json::from_str(&written).unwrap();
         assert_eq!(again, golden);
         assert_eq!((config.vision_tokens(), config.clip.vision_num_heads), (10, 1));
+    }
+
+    #[test]
+    fn how_images_become_tensors_is_kept_where_it_is_known() {
+        let mut config = ModelConfig::base();
+        let written = serde_json::to_string(&config).unwrap();
+        assert!(!written.contains("preprocess"), "{written}");
+        config.preprocess = Some(Preprocess::Clip);
+        let written = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ModelConfig>(&written).unwrap(), config);
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl ModelConfig {
             context_length: 77,
             image_mean: CLIP_MEAN,
             image_std: CLIP_STD,
+            preprocess: None,
             clip,
             magiclens,
         }

@@ -1,11 +1,12 @@
 //! Numbers of the original implementation, where they are at hand.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use safetensors::SafeTensors;
 
 use super::ImageSpec;
 use crate::model::ModelConfig;
+use crate::model::tests::shared;
 
 /// One file of `golden/tiny-base`, and the images beside it.
 pub(crate) struct Golden {
@@ -16,12 +17,9 @@ pub(crate) struct Golden {
 impl Golden {
     /// `None`, and a word on why the test does nothing, where the folder is absent.
     pub fn open(name: &str) -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/tiny-base");
-        let Ok(bytes) = std::fs::read(folder.join(format!("{name}.safetensors"))) else {
-            eprintln!("skipped: ../shared is absent");
-            return None;
-        };
-        Some(Self { folder, bytes })
+        let path = shared(&format!("golden/tiny-base/{name}.safetensors"))?;
+        let folder = path.parent().expect("a file lies in a folder").to_owned();
+        Some(Self { folder, bytes: std::fs::read(path).unwrap() })
     }
 
     /// A tensor's values in row-major order.

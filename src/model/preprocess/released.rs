@@ -47,16 +47,25 @@ fn resize<T: Copy + Into<f32>>(
     largest: f32,
     out: &mut [f32],
 ) {
-    let size = spec.size;
-    let round = |weight| weight as f32;
-    let down = Taps::new(TRIANGLE, source.region.height, size, 0..size, round);
-    let across = Taps::new(TRIANGLE, source.region.width, size, 0..size, round);
     let [red, green, blue] = [0, 1, 2].map(|channel| spec.normaliser(channel, largest));
     let normalisers = ([red.0, green.0, blue.0, 0.0], [red.1, green.1, blue.1, 0.0]);
-    let (red, rest) = out.split_at_mut(size * size);
-    let (green, blue) = rest.split_at_mut(size * size);
-    let planes = red.chunks_exact_mut(size).zip(green.chunks_exact_mut(size));
-    let planes = planes.zip(blue.chunks_exact_mut(size)).map(|((r, g), b)| [r, g, b]);
+    scale(source, [spec.size; 2], normalisers, out);
+}
+
+/// Resizes to a height and a width, into three planes, and normalises by factors and summands.
+fn scale<T: Copy + Into<f32>>(
+    source: &Source<'_, T>,
+    [height, width]: [usize; 2],
+    normalisers: ([f32; 4], [f32; 4]),
+    out: &mut [f32],
+) {
+    let round = |weight| weight as f32;
+    let down = Taps::new(TRIANGLE, source.region.height, height, 0..height, round);
+    let across = Taps::new(TRIANGLE, source.region.width, width, 0..width, round);
+    let (red, rest) = out.split_at_mut(height * width);
+    let (green, blue) = rest.split_at_mut(height * width);
+    let planes = red.chunks_exact_mut(width).zip(green.chunks_exact_mut(width));
+    let planes = planes.zip(blue.chunks_exact_mut(width)).map(|((r, g), b)| [r, g, b]);
 
     // One sample more than pixels have: the shortening reads four at a time.
     let mut sum = vec![0.0; source.region.width * 3 + 1];
@@ -215,6 +224,24 @@ mod tests {
                 }
             }
             assert!(apart(&ours, &wanted) < 1e-6, "{input} to {output}");
+        }
+    }
+
+    /// Larger, smaller, and both at once; the one plane of the golden stands in all three.
+    #[test]
+    fn any_size_is_resized_to_as_in_the_original() {
+        let Some(golden) = Golden::open("units") else { return };
+        let samples: Vec<f32> =
+            golden.floats("resize/x_1x5x7x1").into_iter().flat_map(|value| [value; 3]).collect();
+        let source = Source { samples: &samples, width: 7, region: Region::all(7, 5) };
+        for [height, width] in [[1, 1], [2, 14], [3, 4], [5, 3], [8, 11]] {
+            let wanted = golden.floats(&format!("resize/y_{height}x{width}"));
+            let mut out = vec![f32::NAN; 3 * height * width];
+            scale(&source, [height, width], ([1.0; 4], [0.0; 4]), &mut out);
+            for plane in out.chunks_exact(height * width) {
+                let error = apart(plane, &wanted);
+                assert!(error < 1e-6, "{height}x{width}: {error:e}");
+            }
         }
     }
 

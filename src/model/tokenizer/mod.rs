@@ -86,7 +86,6 @@ fn within(text: &str, limit: usize) -> (&str, bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
@@ -105,12 +104,8 @@ mod tests {
 
     /// The original's ids, or a word on why the test does nothing.
     fn golden() -> Option<Vec<Line>> {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/tokenizer/texts.jsonl");
-        let Ok(lines) = std::fs::read_to_string(path) else {
-            eprintln!("skipped: ../shared is absent");
-            return None;
-        };
+        let path = crate::model::tests::shared("golden/tokenizer/texts.jsonl")?;
+        let lines = std::fs::read_to_string(path).unwrap();
         Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 

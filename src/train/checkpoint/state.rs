@@ -39,6 +39,9 @@ pub struct Counters {
     pub undecodable: u64,
     /// Instructions that were longer than the text tower reads.
     pub cut_texts: u64,
+    /// Triplets that stood in a batch with an earlier one of their page.
+    #[serde(default)]
+    pub shared_pages: u64,
     /// Logits that were left out as false negatives.
     pub masked: u64,
     /// Steps without an update because loss or gradients were not finite.
@@ -50,8 +53,20 @@ impl Counters {
     pub fn add(&mut self, step: &Self) {
         self.undecodable += step.undecodable;
         self.cut_texts += step.cut_texts;
+        self.shared_pages += step.shared_pages;
         self.masked += step.masked;
         self.skipped_steps += step.skipped_steps;
+    }
+
+    /// All of them, as logs name them.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("total/undecodable", self.undecodable),
+            ("total/cut_texts", self.cut_texts),
+            ("total/shared_pages", self.shared_pages),
+            ("total/masked", self.masked),
+            ("total/skipped_steps", self.skipped_steps),
+        ]
     }
 }
 
@@ -68,10 +83,11 @@ mod tests {
 
     #[test]
     fn counters_add_up() {
-        let step = Counters { undecodable: 1, cut_texts: 2, masked: 3, skipped_steps: 4 };
+        let step =
+            Counters { undecodable: 1, cut_texts: 2, shared_pages: 3, masked: 4, skipped_steps: 5 };
         let mut all = Counters::default();
         all.add(&step);
         all.add(&step);
-        assert_eq!(all, Counters { undecodable: 2, cut_texts: 4, masked: 6, skipped_steps: 8 });
+        assert_eq!(all.named().map(|(_, count)| count), [2, 4, 6, 8, 10]);
     }
 }

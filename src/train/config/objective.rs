@@ -19,11 +19,14 @@ pub struct Batch {
     pub chunk: usize,
     /// Chunks whose first pass is kept for the backward pass: the rest is encoded twice.
     pub held_chunks: usize,
+    /// Blocks of a tower of which only the first one's input is kept, and which are computed again in the
+    /// backward pass; 0 = all blocks keep what they need. Changes memory and speed, not gradients.
+    pub recompute_blocks: usize,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { size: 2048, chunk: 128, held_chunks: 0 }
+        Self { size: 2048, chunk: 128, held_chunks: 0, recompute_blocks: 0 }
     }
 }
 

@@ -12,6 +12,7 @@ use super::Recipe;
 const FREE: &[&str] = &[
     "batch.chunk",
     "batch.held_chunks",
+    "batch.recompute_blocks",
     "checkpoint.",
     "data.prefetch_mib",
     "data.shards",

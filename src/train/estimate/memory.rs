@@ -12,7 +12,8 @@
 //! | MLP before and after quick-GELU, and its sigmoid | 12 |
 //!
 //! That is 20 with the plain operators, 16 with a fused quick-GELU. Attention is taken to be fused: it
-//! keeps no n² matrix. An estimate: allocator and workspaces come on top, some 5 to 10 %.
+//! keeps no n² matrix. Blocks that are computed again keep one element, their input; the rest is there for
+//! one stretch of blocks at a time. An estimate: allocator and workspaces come on top, some 5 to 10 %.
 //! <https://arxiv.org/abs/2205.05198> counts in the same way.
 
 use super::size::{ModelSize, Tower};
@@ -40,8 +41,8 @@ pub struct Footprint {
     pub text_tokens: f64,
     /// Bytes of an activation: 4 for float32, 2 for bf16.
     pub element: u64,
-    /// Whether blocks keep only their input and are computed again.
-    pub recompute_layers: bool,
+    /// Blocks of a tower that keep only the first one's input and are computed again together; 0 for none.
+    pub recompute_blocks: u64,
     /// Whether an average of the weights is kept.
     pub ema: bool,
 }
@@ -78,7 +79,9 @@ impl Memory {
             gradients: parameters * FLOAT,
             optimizer: parameters * FLOAT * 2,
             cast,
-            activations: (alive as f64 * row(size, step)) as u64,
+            activations: (alive as f64 * row(size, step)
+                + step.chunk.min(step.rows) as f64 * computed_again(size, step))
+                as u64,
             contrast: contrast(size, step),
             pixels: 2 * pixels as u64,
         }
@@ -91,21 +94,30 @@ impl Memory {
     }
 }
 
-/// Activations of one row, in bytes.
+/// Activations that one row's graph keeps, in bytes.
 fn row(size: &ModelSize, step: &Footprint) -> f64 {
     let fusion = Tower { layers: size.fusion, width: size.embed };
-    let element = step.element as f64;
-    let kept = |tower, tokens| blocks(tower, tokens, step.recompute_layers) * element;
-    let images = step.images * kept(size.vision, size.image_tokens() as f64);
-    images + kept(size.text, step.text_tokens) + (step.images + 1.0) * kept(fusion, 2.0)
+    let kept = |tower, tokens, every| kept(tower, tokens, every) * step.element as f64;
+    let every = step.recompute_blocks;
+    let images = step.images * kept(size.vision, size.image_tokens() as f64, every);
+    images + kept(size.text, step.text_tokens, every) + (step.images + 1.0) * kept(fusion, 2.0, 0)
 }
 
-/// Elements that are kept of so many tokens.
-fn blocks(tower: Tower, tokens: f64, recompute: bool) -> f64 {
-    let (layers, width) = (tower.layers as f64, tower.width as f64);
-    // Computed again, a block keeps its input, and one block at a time keeps all.
-    let blocks = if recompute { layers + KEPT_BY_BLOCK } else { layers * KEPT_BY_BLOCK };
-    blocks * tokens * width
+/// Activations of one row that are there while a stretch of blocks is computed again, in bytes: those of
+/// images, as towers take turns and the one of texts needs less.
+fn computed_again(size: &ModelSize, step: &Footprint) -> f64 {
+    let stretch = step.recompute_blocks.min(size.vision.layers);
+    let elements = stretch as f64 * KEPT_BY_BLOCK * size.vision.width as f64;
+    step.images * elements * size.image_tokens() as f64 * step.element as f64
+}
+
+/// Elements that are kept of so many tokens, where `every` so many blocks are computed again.
+fn kept(tower: Tower, tokens: f64, every: u64) -> f64 {
+    let blocks = match every {
+        0 => tower.layers as f64 * KEPT_BY_BLOCK,
+        every => tower.layers.div_ceil(every) as f64,
+    };
+    blocks * tokens * tower.width as f64
 }
 
 /// Three embeddings a row and their gradients; two matrices of logits, each with its softmax and the
@@ -129,7 +141,7 @@ mod tests {
             images: 2.0,
             text_tokens: 20.0,
             element: 2,
-            recompute_layers: false,
+            recompute_blocks: 0,
             ema: false,
         }
     }
@@ -163,6 +175,21 @@ mod tests {
         assert!(of(Footprint { held: 3, ..step() }).abs_diff(4 * one) < 10);
         assert_eq!(of(Footprint { held: 99, ..step() }), of(Footprint { held: 15, ..step() }));
         assert_eq!(of(Footprint { rows: 64, ..step() }), of(Footprint { chunk: 64, ..step() }));
-        assert!(of(Footprint { recompute_layers: true, ..step() }) < one / 6);
+    }
+
+    #[test]
+    fn blocks_that_are_computed_again_keep_little() {
+        let of = |every, held| {
+            let step = Footprint { recompute_blocks: every, held, ..step() };
+            Memory::of(&ModelSize::base(), &step).activations as f64
+        };
+        let block = of(0, 0) / 12.0;
+        // Twelve inputs and one whole block, or three inputs and a third of all blocks.
+        assert!((of(1, 0) / block - (12.0 / 20.0 + 1.0)).abs() < 0.15, "{}", of(1, 0) / block);
+        assert!((of(4, 0) / block - (3.0 / 20.0 + 4.0)).abs() < 0.15, "{}", of(4, 0) / block);
+        // A chunk that is held costs its inputs and no block more.
+        let held = (of(1, 3) - of(1, 0)) / 3.0;
+        assert!((held / block - 12.0 / 20.0).abs() < 0.15, "{}", held / block);
+        assert!(of(12, 0) > of(0, 0) * 0.9);
     }
 }

@@ -1,8 +1,6 @@
 //! Equation 1 against the golden numbers, and everything else against the loss written down on
 //! plain numbers, whose finite differences are the gradients.
 
-use std::path::Path;
-
 use proptest::prelude::*;
 use tch::Device;
 
@@ -22,12 +20,8 @@ fn assert_close(found: &[f64], right: &[f64], within: f64, what: &str) {
 
 #[test]
 fn the_golden_loss_and_its_gradients() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden/loss/loss_n5_d8.safetensors");
-    if !path.exists() {
-        println!("skipped: ../shared is absent");
-        return;
-    }
+    let path = crate::model::tests::shared("golden/loss/loss_n5_d8.safetensors");
+    let Some(path) = path else { return };
     let golden = read_tensors(&path).unwrap();
     for case in ["case0", "case1"] {
         for (kind, within) in [(Kind::Float, 1e-6), (Kind::Double, 1e-12)] {

@@ -6,6 +6,7 @@
 mod bench;
 mod disk;
 mod faults;
+mod kept;
 mod others;
 mod ranks;
 mod recipe;

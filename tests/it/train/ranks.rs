@@ -10,9 +10,14 @@ const SLOW: &[&str] = &["optimizer.lr_new=1e-4", "optimizer.lr_reused=1e-4"];
 
 /// Starts both ranks as torchrun would.
 fn start(bench: &Bench, out: &str) -> [Child; 2] {
+    start_with(bench, out, SLOW)
+}
+
+/// The same with other keys.
+fn start_with(bench: &Bench, out: &str, sets: &[&str]) -> [Child; 2] {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     ["0", "1"].map(|rank| {
-        let mut command = bench.command_with(out, SLOW);
+        let mut command = bench.command_with(out, sets);
         command.env("RANK", rank).env("LOCAL_RANK", rank).env("WORLD_SIZE", "2");
         command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
         spawn(command)
@@ -70,10 +75,31 @@ fn a_rank_that_dies_ends_the_other_and_both_resume() {
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("train: lost rank 1 in "), "{}", said(&output));
-    assert_eq!(bench.pointer("two", "latest.json") % 5, 0);
+    // Of a step that was due, or the best of those that were validated.
+    let kept = bench.pointer("two", "latest.json");
+    assert!(kept.is_multiple_of(5) || kept.is_multiple_of(6), "{kept}");
     succeed(start(&bench, "two"));
     succeed(start(&bench, "whole"));
     assert_same_curve(&bench.curve("whole"), &bench.curve("two"), 1e-5);
     let model = |out: &str| bench.checkpoint(out, STEPS).join("model.safetensors");
     assert_same_tensors(&model("whole"), &model("two"));
+}
+
+#[test]
+fn weights_that_another_ranks_signal_stopped_have_no_score_of_earlier_ones() {
+    let bench = Bench::new();
+    let sets = [SLOW, &["checkpoint.every=1000"]].concat();
+    let mut ranks = start_with(&bench, "two", &sets);
+    bench.await_step("two", 7, &mut ranks[0]);
+    terminate(&ranks[1]);
+    let [first, second] = ranks;
+    assert!(second.wait_with_output().unwrap().status.success());
+    let output = first.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("stopped by  a signal to another rank; the same"), "{stdout}");
+    let (latest, best) = (bench.pointer("two", "latest.json"), bench.pointer("two", "best.json"));
+    assert!((7..STEPS).contains(&latest), "{latest}");
+    assert!(best.is_multiple_of(6), "{best} was not validated");
+    bench.assert_whole("two", best);
 }

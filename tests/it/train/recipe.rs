@@ -32,7 +32,13 @@ fn what_would_bend_the_curve_cannot_change_on_the_way() {
     assert_eq!(std::fs::read(bench.at("run/log.jsonl")).unwrap(), whole);
     bench.assert_whole("run", 3);
     // Cadence and chunks are free to change.
-    let free = ["batch.chunk=16", "checkpoint.every=2", "log.every=2", "data.workers=1"];
+    let free = [
+        "batch.chunk=16",
+        "batch.recompute_blocks=1",
+        "checkpoint.every=2",
+        "log.every=2",
+        "data.workers=1",
+    ];
     bench.succeed("run", &[SHORT, &free].concat());
 }
 

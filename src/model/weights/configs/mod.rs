@@ -77,6 +77,7 @@ fn around(
         context_length,
         image_mean: CLIP_MEAN,
         image_std: CLIP_STD,
+        preprocess: None,
         clip,
     };
     config.check().map_err(|impossible| impossible.to_string())?;

@@ -15,9 +15,11 @@ fn a_checkpoint_gives_back_what_was_saved() {
         assert_eq!(fs::read(opened.file(name).unwrap()).unwrap(), content(name, 1200));
         assert_eq!(opened.files[name].bytes, size as u64);
     }
-    let error = opened.file("ema.safetensors").unwrap_err().to_string();
+    let error = opened.file("learning.safetensors").unwrap_err().to_string();
     assert!(
-        error.ends_with("step-000001200: ema.safetensors is not part of it; there are no others")
+        error.ends_with(
+            "step-000001200: learning.safetensors is not part of it; there are no others"
+        )
     );
 }
 
