@@ -61,7 +61,10 @@ fn same(wanted: &Fingerprint, committed: &Fingerprint) -> Result<(), StageError>
 pub async fn told(config: &Config, store: &Store) -> Result<String, StoreError> {
     let model = match config.pair.similarity {
         Similarity::Lexical => {
-            return Ok("perceptual hashes and colours of images, and words of descriptions (TF-IDF)".into());
+            return Ok(
+                "perceptual hashes and colours of images, and words of descriptions (TF-IDF)"
+                    .into(),
+            );
         }
         Similarity::Clip => {
             let known = Known::read(store).await?.map(|known| known.identity).unwrap_or_default();

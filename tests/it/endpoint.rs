@@ -2,6 +2,7 @@
 //! twice, nothing is tried forever.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -104,10 +105,12 @@ fn odd_answer(call: &Call, kind: u64) -> Act {
     }
 }
 
-/// A storm of 429 in the second tenth, a burst of 5xx in the fourth, odd answers everywhere.
-fn weather(call: &Call, calls: usize) -> Act {
+/// A storm of 429 in the second tenth, for as long as too much is asked at once, a burst of 5xx in the
+/// fourth, odd answers everywhere.
+fn weather(call: &Call, calls: usize, busy: &AtomicUsize) -> Act {
     let tenth = call.number * 10 / calls;
     if tenth == 1 && call.in_flight > 5 {
+        busy.fetch_add(1, Ordering::Relaxed);
         let headers = match call.number % 3 {
             0 => vec![("retry-after-ms", "200".to_owned())],
             1 => vec![("retry-after", "1".to_owned())],
@@ -129,13 +132,17 @@ fn weather(call: &Call, calls: usize) -> Act {
     match fate {
         0..60 if fate % 12 < 5 || fate % 12 == 11 || !passes => odd_answer(call, fate % 12),
         60..63 if !passes => Act::Stall(Duration::from_secs(3)),
+        // A server that answers at once never has much in flight.
+        _ if tenth <= 1 => Act::Stall(Duration::from_millis(20)),
         _ => Act::Say(answer_for(call)),
     }
 }
 
 async fn storm(wire: Wire) {
     let calls = soak(2_000, 10_000);
-    let server = ModelServer::start(move |call| weather(call, calls)).await;
+    let busy = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&busy);
+    let server = ModelServer::start(move |call| weather(call, calls, &counted)).await;
     let folder = tempfile::tempdir().unwrap();
     let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
     let tally = tally();
@@ -172,8 +179,8 @@ async fn storm(wire: Wire) {
     assert!(paid >= (said + cut + refused) as u64 && paid <= tally.spent().calls, "{paid}");
     // One call, its retries, and what a throttled endpoint turned down.
     assert!(server.calls() < calls * 2, "{figures}");
-    // The storms are in the second and the fourth tenth: after them a request gets an answer as often
-    // as before.
+    // The storms are in the second and the fourth tenth: after them requests are answered as often as
+    // before.
     let tenth = calls / 10;
     let rate = |from: usize, to: usize| {
         server.said(from * tenth..to * tenth) * 1000 / ((to - from) * tenth)

@@ -197,6 +197,7 @@ impl Shared {
             }
             Act::Stall(time) => {
                 tokio::time::sleep(time).await;
+                self.said.lock().unwrap().insert(number);
                 (200, Vec::new(), good(&answer_for(&call)))
             }
         };

@@ -185,16 +185,20 @@ pub fn target(row: &mut FetchTarget, gone: &Gone) -> bool {
     image | page | host
 }
 
-/// Blanks what a reject says of a gone URL.
+/// Blanks a reject of a gone URL, or of what a gone page led to: no more than its reason is left.
 pub fn reject(row: &mut Reject, gone: &Gone) -> bool {
-    let mut changed = gone.clear(&mut row.url) | gone.clear(&mut row.page_url);
     let names = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/');
         gone.image_url(word) || gone.stones.covers_host(word)
     };
-    if !row.detail.is_empty() && (changed || row.detail.split_whitespace().any(names)) {
+    let is_gone = gone.image_url(&row.url) || gone.page(&row.page_url);
+    if is_gone {
+        row.url.clear();
+        row.page_url.clear();
+    }
+    let changed = is_gone || row.detail.split_whitespace().any(names);
+    if changed {
         row.detail.clear();
-        changed = true;
     }
     changed
 }
@@ -230,4 +234,64 @@ pub fn outcome(row: &mut fetch::Outcome, gone: &Gone) -> bool {
         row.reject = Some(Reject::new(row.key.as_str(), Reason::Forgotten, ""));
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone() -> Gone {
+        let domains = ["gone.example".to_owned()].into();
+        let stones = Tombstones { domains, ..Tombstones::default() };
+        Gone { stones, unused: ["http://cdn.example/1.jpg".to_owned()].into() }
+    }
+
+    fn shows(url: &str, position: u32) -> ImageRef {
+        ImageRef { url: url.into(), alt: "a boat".into(), position, ..ImageRef::default() }
+    }
+
+    #[test]
+    fn a_gone_page_is_blank_and_others_lose_their_links_to_it() {
+        let images =
+            vec![shows("http://img.gone.example/1.jpg", 0), shows("http://a.example/2.jpg", 1)];
+        let stays = Page {
+            url: "http://a.example/".into(),
+            canonical_url: Some("http://gone.example/".into()),
+            og_images: vec!["http://gone.example/og.jpg".into()],
+            images,
+            ..Page::default()
+        };
+        let mut changed = stays.clone();
+        assert!(page(&mut changed, &gone()));
+        let only = |position| ImageRef { position, ..ImageRef::default() };
+        assert_eq!(changed.images, [only(0), shows("http://a.example/2.jpg", 1)]);
+        assert_eq!((&changed.canonical_url, changed.og_images.len()), (&None, 0));
+        assert!(!page(&mut changed, &gone()), "nothing is left to take out");
+
+        let url = "http://www.gone.example/x".to_owned();
+        let host = "www.gone.example".to_owned();
+        let mut page_of_it = Page { url, host, text: "secret".into(), ..stays };
+        assert!(page(&mut page_of_it, &gone()));
+        assert_eq!(page_of_it, Page::default());
+    }
+
+    #[test]
+    fn a_reject_of_a_gone_page_keeps_its_reason_alone() {
+        let reject = |url: &str, page_url: &str, detail: &str| {
+            let mut row = Reject {
+                page_url: page_url.into(),
+                ..Reject::new(url, Reason::TooSimilar, detail)
+            };
+            let changed = reject(&mut row, &gone());
+            (changed, row.url, row.page_url, row.detail)
+        };
+        let blank = || (true, String::new(), String::new(), String::new());
+        assert_eq!(reject("http://ads.example/1.png", "http://gone.example/", "x"), blank());
+        assert_eq!(reject("http://cdn.example/1.jpg", "", "visual 0.99"), blank());
+        let detail = "http://gone.example/2.jpg visual 0.1";
+        let (changed, url, _, detail) =
+            reject("http://a.example/1.jpg", "http://a.example/", detail);
+        assert_eq!((changed, &*url, &*detail), (true, "http://a.example/1.jpg", ""));
+        assert!(!reject("http://a.example/1.jpg", "http://a.example/", "404").0);
+    }
 }

@@ -45,8 +45,8 @@ enum Embedder {
 
 /// The vectors of one part.
 enum PartVectors<'a> {
-    Clip(clip::PartVectors<'a>),
-    Endpoint(ask::PartVectors),
+    Clip(Box<clip::PartVectors<'a>>),
+    Endpoint(Box<ask::PartVectors>),
 }
 
 /// Whether a configuration asks for vectors at all.
@@ -154,8 +154,10 @@ impl Embedder {
         source: &Source,
     ) -> Result<PartVectors<'a>, StageError> {
         Ok(match self {
-            Self::Clip(clip) => PartVectors::Clip(clip.part(ctx, source).await?),
-            Self::Endpoint(asker) => PartVectors::Endpoint(asker.part(ctx, source).await?),
+            Self::Clip(clip) => PartVectors::Clip(Box::new(clip.part(ctx, source).await?)),
+            Self::Endpoint(asker) => {
+                PartVectors::Endpoint(Box::new(asker.part(ctx, source).await?))
+            }
         })
     }
 }

@@ -39,7 +39,7 @@ pub struct Counters {
     pub undecodable: u64,
     /// Instructions that were longer than the text tower reads.
     pub cut_texts: u64,
-    /// Triplets that stood in a batch with an earlier one of their page.
+    /// Triplets that stood in a batch with an earlier one of their page, which was to be avoided.
     #[serde(default)]
     pub shared_pages: u64,
     /// Logits that were left out as false negatives.

