@@ -116,20 +116,41 @@ impl Row for Shelved {
     }
 }
 
-/// What becomes of a triplet.
+/// A triplet that is not exported, and why.
 #[derive(Debug, Serialize, Deserialize)]
-struct Fated {
+struct Objection {
+    shard: i64,
     triplet_id: String,
     fate: i64,
 }
 
-impl Row for Fated {
+impl Row for Objection {
     fn fields() -> Vec<FieldRef> {
-        vec![text("triplet_id"), required("fate", DataType::Int64)]
+        vec![
+            required("shard", DataType::Int64),
+            text("triplet_id"),
+            required("fate", DataType::Int64),
+        ]
     }
 
     fn weight(&self) -> usize {
-        self.triplet_id.len() + 8
+        self.triplet_id.len() + 16
+    }
+}
+
+impl Objection {
+    fn reason(&self) -> Reason {
+        match self.fate {
+            LEAK => Reason::SplitLeak,
+            DOMAIN => Reason::DomainCap,
+            _ => Reason::ClusterCap,
+        }
+    }
+
+    /// It has found no triplet, so a triplet that it was meant for has been kept.
+    fn into_error(self) -> StageError {
+        let detail = format!("an objection to {} met no triplet", self.triplet_id);
+        StoreError::corrupt("plan of triplets", detail).into()
     }
 }
 
@@ -138,62 +159,82 @@ const LEAK: i64 = 1;
 const DOMAIN: i64 = 2;
 const CLUSTER: i64 = 3;
 
-fn objection(fate: i64) -> Option<Reason> {
-    match fate {
-        KEPT => None,
-        LEAK => Some(Reason::SplitLeak),
-        DOMAIN => Some(Reason::DomainCap),
-        _ => Some(Reason::ClusterCap),
-    }
-}
-
 /// Clusters of the images that are planned for train, whatever part they have in a triplet.
 pub(super) const TRAIN_CLUSTERS: &str = "
     SELECT query_cluster AS key FROM rows WHERE split = 'train'
     UNION SELECT target_cluster AS key FROM rows WHERE split = 'train'
     UNION SELECT unnest(negative_clusters) AS key FROM rows WHERE split = 'train'";
 
-/// Ranks are counted within what is kept so far: what goes for another reason takes nobody's place.
-fn fates_sql(export: &Export, sharding: &Sharding) -> String {
-    let cap = |n: u64| if n == 0 { i64::MAX.unsigned_abs() } else { n };
+/// The held-out triplets of which train has an image.
+fn leaks_sql(sharding: &Sharding) -> String {
+    let part = sharding.part_sql();
+    let held = |key: &str| {
+        format!(
+            "SELECT triplet_id, shuffle, {part} AS shard, {key} AS key
+             FROM rows WHERE split <> 'train'"
+        )
+    };
     format!(
-        "WITH
-         train AS ({TRAIN_CLUSTERS}),
-         held AS (
-             SELECT triplet_id, query_cluster AS key FROM rows WHERE split <> 'train'
-             UNION ALL
-             SELECT triplet_id, target_cluster AS key FROM rows WHERE split <> 'train'
-             UNION ALL
-             SELECT triplet_id, unnest(negative_clusters) AS key FROM rows
-             WHERE split <> 'train'),
-         leaks AS (
-             SELECT DISTINCT held.triplet_id AS triplet_id
-             FROM held JOIN train ON held.key = train.key),
-         judged AS (
-             SELECT rows.triplet_id AS triplet_id, shuffle, domain, target_cluster,
-                 {part} AS shard,
-                 CASE WHEN leaks.triplet_id IS NULL THEN {KEPT} ELSE {LEAK} END AS leak
-             FROM rows LEFT JOIN leaks ON rows.triplet_id = leaks.triplet_id),
-         of_domains AS (
+        "SELECT DISTINCT held.triplet_id AS triplet_id, held.shuffle AS shuffle,
+             held.shard AS shard
+         FROM ({query} UNION ALL {target} UNION ALL {negatives}) AS held
+         JOIN ({TRAIN_CLUSTERS}) AS train ON held.key = train.key",
+        query = held("query_cluster"),
+        target = held("target_cluster"),
+        negatives = held("unnest(negative_clusters)"),
+    )
+}
+
+/// The triplets that are not exported, in the order of shards. Without caps these are the leaks, and
+/// no plan has to hold every triplet.
+fn objections_sql(export: &Export, sharding: &Sharding) -> String {
+    let leaks = leaks_sql(sharding);
+    let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
+    if per_domain == 0 && per_cluster == 0 {
+        return format!(
+            "SELECT shard, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks
+             ORDER BY shard, shuffle, triplet_id"
+        );
+    }
+    let judged = judged_sql(&leaks, sharding);
+    let of_domains = capped_sql(&judged, "domain", per_domain, DOMAIN);
+    let of_clusters = capped_sql(&of_domains, "target_cluster", per_cluster, CLUSTER);
+    format!(
+        "SELECT shard, triplet_id, fate FROM ({of_clusters}) AS judged WHERE fate <> {KEPT}
+         ORDER BY shard, shuffle, triplet_id"
+    )
+}
+
+/// Every triplet with what caps look at, and whether it leaks; one of train never does.
+fn judged_sql(leaks: &str, sharding: &Sharding) -> String {
+    let part = sharding.part_sql();
+    let columns = format!(
+        "rows.triplet_id AS triplet_id, rows.shuffle AS shuffle, {part} AS shard,
+         domain, target_cluster"
+    );
+    format!(
+        "SELECT {columns}, {KEPT} AS fate FROM rows WHERE split = 'train'
+         UNION ALL
+         SELECT {columns},
+             CASE WHEN leaking IS NULL THEN {KEPT} ELSE {LEAK} END AS fate
+         FROM rows LEFT JOIN (SELECT triplet_id AS leaking FROM ({leaks}) AS found) AS leaks
+             ON rows.triplet_id = leaks.leaking
+         WHERE split <> 'train'"
+    )
+}
+
+/// Ranks are counted within what is kept so far: what goes for another reason takes nobody's place.
+fn capped_sql(judged: &str, key: &str, cap: u64, fate: i64) -> String {
+    if cap == 0 {
+        return judged.to_owned();
+    }
+    format!(
+        "SELECT triplet_id, shuffle, shard, domain, target_cluster,
+             CASE WHEN fate = {KEPT} AND place > {cap} THEN {fate} ELSE fate END AS fate
+         FROM (
              SELECT *, row_number() OVER (
-                 PARTITION BY domain, leak ORDER BY shuffle, triplet_id) AS of_domain
-             FROM judged),
-         capped AS (
-             SELECT *, CASE WHEN leak = {KEPT} AND of_domain > {per_domain} THEN {DOMAIN}
-                            ELSE leak END AS so_far
-             FROM of_domains),
-         of_clusters AS (
-             SELECT *, row_number() OVER (
-                 PARTITION BY target_cluster, so_far ORDER BY shuffle, triplet_id) AS of_cluster
-             FROM capped)
-         SELECT triplet_id,
-             CASE WHEN so_far = {KEPT} AND of_cluster > {per_cluster} THEN {CLUSTER}
-                  ELSE so_far END AS fate
-         FROM of_clusters
-         ORDER BY shard, shuffle, triplet_id",
-        part = sharding.part_sql(),
-        per_domain = cap(export.max_per_domain),
-        per_cluster = cap(export.max_per_cluster),
+                 PARTITION BY {key}, fate ORDER BY shuffle, triplet_id) AS place
+             FROM ({judged}) AS of_{key}) AS ranked_{key}"
     )
 }
 
@@ -224,12 +265,12 @@ async fn session(
     Ok(Some(session))
 }
 
-/// All triplets in order of shards, and what becomes of each. Two plans in the same order: the one
+/// All triplets in order of shards, and what is said against each. Two plans in the same order: the one
 /// over ids ranks and joins, the other only sorts, for rows with their text are too wide to be sorted
 /// more than once.
 pub struct Shelf {
     rows: Ordered<Shelved>,
-    fates: Ordered<Fated>,
+    objections: Ordered<Objection>,
 }
 
 impl Shelf {
@@ -243,11 +284,11 @@ impl Shelf {
         let narrow = session(ctx.run.store(), memory, composed).await?;
         let wide = session(ctx.run.store(), memory, composed).await?;
         let (Some(narrow), Some(wide)) = (narrow, wide) else {
-            return Ok(Self { rows: Ordered::empty(), fates: Ordered::empty() });
+            return Ok(Self { rows: Ordered::empty(), objections: Ordered::empty() });
         };
-        let fates = narrow.query(&fates_sql(&ctx.config.export, sharding)).await?;
+        let objections = narrow.query(&objections_sql(&ctx.config.export, sharding)).await?;
         let rows = wide.query(&shelves_sql(sharding)).await?;
-        Ok(Self { rows: Ordered::new(rows), fates: Ordered::new(fates) })
+        Ok(Self { rows: Ordered::new(rows), objections: Ordered::new(objections) })
     }
 
     /// The next triplet of a shard, and why it is not exported, if it is not.
@@ -255,15 +296,16 @@ impl Shelf {
         &mut self,
         shard: u32,
     ) -> Result<Option<(Planned, Option<Reason>)>, StageError> {
-        let Some(row) = self.rows.next_if(|row| row.shard == i64::from(shard)).await? else {
-            return Ok(None);
+        let shard = i64::from(shard);
+        let Some(row) = self.rows.next_if(|row| row.shard == shard).await? else {
+            return match self.objections.next_if(|found| found.shard <= shard).await? {
+                None => Ok(None),
+                Some(stray) => Err(stray.into_error()),
+            };
         };
         let id = &row.planned.triplet_id;
-        let fated = self.fates.next_if(|fated| fated.triplet_id == *id).await?;
-        let fated = fated.ok_or_else(|| {
-            StoreError::corrupt("plan of triplets", format!("no fate for triplet {id}"))
-        })?;
-        Ok(Some((row.planned, objection(fated.fate))))
+        let objection = self.objections.next_if(|found| found.triplet_id == *id).await?;
+        Ok(Some((row.planned, objection.map(|found| found.reason()))))
     }
 }
 
@@ -344,12 +386,13 @@ mod tests {
             }
             let n = of_domain.entry(row.domain.clone()).or_insert(0);
             *n += 1;
-            if *n > export.max_per_domain {
+            if export.max_per_domain > 0 && *n > export.max_per_domain {
                 return DOMAIN;
             }
             let n = of_cluster.entry(row.target_cluster).or_insert(0);
             *n += 1;
-            if *n > export.max_per_cluster { CLUSTER } else { KEPT }
+            let full = export.max_per_cluster > 0 && *n > export.max_per_cluster;
+            if full { CLUSTER } else { KEPT }
         };
         order.into_iter().map(|row| (row.triplet_id.clone(), fate(row))).collect()
     }
@@ -367,23 +410,12 @@ mod tests {
         }
         let composed = [part.commit(TRIPLETS_IN_TEST).await.unwrap()];
         let export = Export { max_per_domain: 300, max_per_cluster: 4, ..Export::default() };
-        let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
-        let session = session(run.store(), MEMORY, &composed).await.unwrap().unwrap();
-        let fates = session.query::<Fated>(&fates_sql(&export, &sharding)).await.unwrap();
-        let fates = fates.collect().await.unwrap();
-
         let expected = expected(&rows, &export);
         for fate in [KEPT, LEAK, DOMAIN, CLUSTER] {
             let count = expected.values().filter(|found| **found == fate).count();
             assert!(count > 500, "fate {fate}: {count}");
         }
-        assert_eq!(fates.len(), rows.len());
-        let differs = fates.iter().find(|row| expected[&row.triplet_id] != row.fate);
-        assert!(
-            differs.is_none(),
-            "{differs:?}, expected {:?}",
-            differs.map(|d| &expected[&d.triplet_id])
-        );
+        agree(&run, &composed, &export, &rows).await;
         // Only what a hard negative has to do with tells the rule from one that looks at pairs alone.
         let blind: Vec<Planned> = rows
             .iter()
@@ -391,5 +423,45 @@ mod tests {
             .collect();
         let leaks = |fates: &BTreeMap<String, i64>| fates.values().filter(|f| **f == LEAK).count();
         assert!(leaks(&self::expected(&blind, &export)) < leaks(&expected));
+
+        let uncapped = Export::default();
+        for (max_per_domain, max_per_cluster) in [(0, 0), (300, 0), (0, 4)] {
+            let export = Export { max_per_domain, max_per_cluster, ..uncapped.clone() };
+            agree(&run, &composed, &export, &rows).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_objection_without_its_triplet_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        let session = Sql::new(run.store(), MEMORY).unwrap();
+        let stray = "SELECT 1 AS shard, 'nobody' AS triplet_id, 1 AS fate";
+        let objections = session.query::<Objection>(stray).await.unwrap();
+        let mut shelf = Shelf { rows: Ordered::empty(), objections: Ordered::new(objections) };
+        assert!(shelf.next_of(0).await.unwrap().is_none());
+        let error = shelf.next_of(1).await.unwrap_err().to_string();
+        assert!(error.contains("an objection to nobody met no triplet"), "{error}");
+    }
+
+    /// What the plan says against triplets, row by row and in the order of shards.
+    async fn agree(run: &RunDir, composed: &[Manifest], export: &Export, rows: &[Planned]) {
+        let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
+        let session = session(run.store(), MEMORY, composed).await.unwrap().unwrap();
+        let sql = objections_sql(export, &sharding);
+        let found = session.query::<Objection>(&sql).await.unwrap().collect().await.unwrap();
+        let shelves = session.query::<Shelved>(&shelves_sql(&sharding)).await.unwrap();
+        let shelves = shelves.collect().await.unwrap();
+
+        let fates = expected(rows, export);
+        let wanted = shelves.iter().map(|row| (row.shard, row.planned.triplet_id.clone()));
+        let wanted: Vec<_> = wanted
+            .map(|(shard, id)| (shard, fates[&id], id))
+            .filter(|(_, fate, _)| *fate != KEPT)
+            .collect();
+        let found: Vec<_> =
+            found.into_iter().map(|row| (row.shard, row.fate, row.triplet_id)).collect();
+        assert_eq!(found.len(), wanted.len());
+        assert_eq!(found.iter().zip(&wanted).find(|(a, b)| a != b), None);
     }
 }
