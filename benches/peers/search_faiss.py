@@ -67,5 +67,5 @@ for what, (wall, cpu) in median.items():
     print(f"{what:16} {wall:9.4f} s  {cpu:8.2f} CPU s  of {len(figures[what])}")
 for mine, other in [("all", "faiss flat all"), ("all", "faiss fp16 all"), ("one", "faiss flat one"),
                     ("one", "faiss fp16 one"), ("one", "magiclens read")]:
-    ratio = median[other][0] / median[f"magiclens {mine}"][0]
-    print(f"{other} / magiclens {mine}: {ratio:.2f} (wall)")
+    wall, cpu = (theirs / ours for theirs, ours in zip(median[other], median[f"magiclens {mine}"]))
+    print(f"{other} / magiclens {mine}: {wall:.2f} (wall), {cpu:.2f} (CPU)")
