@@ -49,6 +49,9 @@ pub struct Course {
     /// Whether nothing, or half an answer, came back of this question before: of an earlier try, or in
     /// an earlier run. Such a question is no witness against the endpoint.
     pub has_stalled: bool,
+    /// Whether it is of a larger question that nothing came back of in all its tries: one further try that
+    /// hangs is enough then.
+    pub is_part: bool,
 }
 
 /// What came of a question.
@@ -67,6 +70,8 @@ pub enum Verdict {
         reason: Reason,
         /// What was seen last.
         detail: String,
+        /// Whether that was nothing, or half an answer, so that the question itself may be at fault.
+        has_hung: bool,
     },
 }
 
@@ -107,6 +112,17 @@ pub enum ModelError {
     /// Ctrl-C, or another call found one of the above.
     #[error("interrupted; run again with the same --out to go on")]
     Halted,
+}
+
+/// Why a question got no turn.
+struct Unsent {
+    detail: String,
+    has_hung: bool,
+}
+
+/// Whether nothing, or half an answer, came back.
+fn is_stall(reason: Reason) -> bool {
+    matches!(reason, Reason::Timeout | Reason::BodyBroken)
 }
 
 /// A model that can be asked.
@@ -198,7 +214,10 @@ impl Model {
         loop {
             let sent = match self.send(question, estimate, attempt, deadline, course).await? {
                 Ok(sent) => sent,
-                Err(detail) => return Ok(Verdict::Failed { reason: Reason::Timeout, detail }),
+                Err(Unsent { detail, has_hung }) => {
+                    let reason = Reason::Timeout;
+                    return Ok(Verdict::Failed { reason, detail, has_hung });
+                }
             };
             match sent {
                 Sent::Answer(answer) => {
@@ -224,7 +243,7 @@ impl Model {
                         return Ok(Verdict::Reply { ended, text });
                     }
                     let reason = Reason::HttpClientError;
-                    return Ok(Verdict::Failed { reason, detail: text });
+                    return Ok(Verdict::Failed { reason, detail: text, has_hung: false });
                 }
                 Sent::Trouble(Trouble::Abort { detail }, _) => {
                     let detail = self.connection.redact(&detail);
@@ -236,10 +255,12 @@ impl Model {
                     });
                 }
                 Sent::Trouble(Trouble::Broken { detail, .. }, reason) => {
-                    if !self.may_retry(&mut pauses, deadline).await {
+                    let has_hung = is_stall(reason);
+                    let is_spent = has_hung && course.is_part;
+                    if is_spent || !self.may_retry(&mut pauses, deadline).await {
                         let detail = self.connection.redact(&detail);
                         self.none_but_failures(&detail)?;
-                        return Ok(Verdict::Failed { reason, detail });
+                        return Ok(Verdict::Failed { reason, detail, has_hung });
                     }
                     attempt += 1;
                 }
@@ -256,7 +277,7 @@ impl Model {
         attempt: u64,
         deadline: Instant,
         course: &mut Course,
-    ) -> Result<Result<Sent, String>, ModelError> {
+    ) -> Result<Result<Sent, Unsent>, ModelError> {
         let tokens = estimate.input + estimate.output;
         let turn = tokio::select! {
             biased;
@@ -264,9 +285,14 @@ impl Model {
             turn = timeout_at(deadline, self.pace.turn_of(tokens, course.has_stalled)) => turn,
         };
         let turn = match turn {
-            Err(_) => return Ok(Err("no turn within total_timeout_s".to_owned())),
+            Err(_) => {
+                let detail = "no turn within total_timeout_s".to_owned();
+                return Ok(Err(Unsent { detail, has_hung: false }));
+            }
             Ok(Ok(turn)) => turn,
-            Ok(Err(down)) if !down.is_final => return Ok(Err(down.to_string())),
+            Ok(Err(down)) if !down.is_final => {
+                return Ok(Err(Unsent { detail: down.to_string(), has_hung: true }));
+            }
             Ok(Err(down)) => {
                 let last = self.last_trouble.lock().expect("no holder panics").clone();
                 let (url, problem) = (self.connection.url().to_owned(), down.to_string());
@@ -295,7 +321,7 @@ impl Model {
                 match reason {
                     // It works, and fails at this request: no reason to stop asking others.
                     Reason::ReplyUnusable => turn.succeeded(),
-                    Reason::Timeout | Reason::BodyBroken => {
+                    reason if is_stall(*reason) => {
                         turn.stalled(course.has_stalled);
                         course.has_stalled = true;
                     }

@@ -169,7 +169,7 @@ impl PartReplies {
                 self.keep(&reply)?;
                 Outcome::Reply(reply)
             }
-            Ok(Verdict::Failed { reason, detail }) => {
+            Ok(Verdict::Failed { reason, detail, .. }) => {
                 self.keep_paid(&question.key, detail.clone(), course, model)?;
                 self.fail(&question.key, reason, &detail);
                 Outcome::Failed(reason, detail)
@@ -252,15 +252,16 @@ impl PartReplies {
 
     /// Asks about several things in one call, and keeps the reply to each under its own key: `split`
     /// gives one for each of `keys`, or says what is wrong. Gives back why there is none; only what was
-    /// paid is kept then, so that they can be asked again.
+    /// paid is kept then, so that they can be asked again. `is_part` as in [`Course`].
     pub async fn ask_each<E: std::fmt::Display>(
         &self,
         model: &Model,
         question: Question,
         keys: &[String],
+        is_part: bool,
         split: impl Fn(&str) -> Result<Vec<String>, E>,
     ) -> Result<Option<Verdict>, AskError> {
-        let mut course = self.course(&question.key);
+        let mut course = Course { is_part, ..self.course(&question.key) };
         let verdict = model.ask(&question, |text| split(text).is_ok(), &mut course).await;
         let verdict = match verdict {
             Ok(Verdict::Reply { ended: Ended::Said, text }) => match split(&text) {
@@ -274,7 +275,8 @@ impl PartReplies {
                     return Ok(None);
                 }
                 Err(problem) => {
-                    Verdict::Failed { reason: Reason::ReplyUnusable, detail: problem.to_string() }
+                    let (reason, detail) = (Reason::ReplyUnusable, problem.to_string());
+                    Verdict::Failed { reason, detail, has_hung: false }
                 }
             },
             Ok(verdict) => verdict,

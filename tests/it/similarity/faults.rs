@@ -1,11 +1,12 @@
 //! Endpoints that turn inputs down, answer amiss, or are left in the middle.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use magiclens::record::Reason;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{WIDTH, by_endpoint, done, inputs, known, options, refused, sent, set, vectors};
@@ -39,6 +40,70 @@ async fn one_odd_input_costs_nobody_else_a_vector() {
     assert_eq!(rejects.len(), lost);
     assert!(rejects.iter().all(|reject| reject.reason == Reason::HttpClientError), "{rejects:?}");
     assert!(rejects[0].detail.contains("too odd"), "{rejects:?}");
+}
+
+/// A run against a server that hangs, without much patience.
+fn impatient(mined: &Mined, server: &ModelServer) -> Command {
+    let mut command = by_endpoint(mined, server, "run");
+    set(
+        &mut command,
+        &[
+            ("embed.endpoint.request_timeout_s", "1"),
+            ("embed.endpoint.retries", "1"),
+            ("embed.endpoint.give_up_s", "2"),
+        ],
+    );
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_a_server_hangs_at_costs_nobody_else_a_vector() {
+    let mined = Mined::serve(&options()).await;
+    mined.run("plain").await;
+    let plain = mined.tables("plain").await;
+    let odd = plain.descriptions[plain.descriptions.len() / 2].caption.clone();
+    let hung = odd.clone();
+    let is_odd = move |body: &Value| inputs(body).iter().any(|input| input.starts_with(&hung));
+    let hangs = is_odd.clone();
+    let server = ModelServer::start(move |call| match hangs(&call.body) {
+        true => Act::Stall(Duration::from_secs(60)),
+        false => Act::Body(vectors(call)),
+    })
+    .await;
+    let output = run(impatient(&mined, &server)).await;
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 2)), "{}", String::from_utf8_lossy(&output.stderr));
+    let tables = mined.tables("run").await;
+    let lost = tables.descriptions.iter().filter(|row| row.caption.starts_with(&odd)).count();
+    assert!(lost > 0);
+    assert_eq!(tables.embeddings.len(), tables.descriptions.len() - lost);
+    let rejects = tables.rejects_of("embeddings");
+    assert_eq!(rejects.len(), lost);
+    assert!(rejects.iter().all(|reject| reject.reason == Reason::Timeout), "{rejects:?}");
+    // A batch of 8 has two tries, what is left of it at 4 and 2 inputs one each, and the input alone two.
+    let bodies = server.bodies();
+    let hung = bodies.iter().filter(|body| is_odd(&serde_json::from_str(body).unwrap())).count();
+    assert!(hung <= 6 * lost, "{hung} requests hung for {lost} rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_at_all_inputs_ends_the_run() {
+    let mined = Mined::serve(&options()).await;
+    // As one that never answered, and as one that did before.
+    for answers in [0, 3] {
+        let server = ModelServer::start(move |call| match call.number < answers {
+            true => Act::Body(vectors(call)),
+            false => Act::Stall(Duration::from_secs(60)),
+        })
+        .await;
+        let mut command = impatient(&mined, &server);
+        command.args(["--redo", "embed"]);
+        let output = run(command).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("run again to go on"), "{stderr}");
+        assert!(server.calls() < 120, "{} requests", server.calls());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

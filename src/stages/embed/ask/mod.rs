@@ -2,7 +2,7 @@
 //! rows are made of the replies alone.
 //!
 //! Every input has a reply of its own, whatever batch it went in, and whatever part it is of: an image that
-//! many pages show is sent once. A batch that the endpoint turns down is
+//! many pages show is sent once. A batch that the endpoint turns down, or hangs at, is
 //! asked again in halves, so that one odd input costs nobody else its vector.
 
 mod forecast;
@@ -32,7 +32,7 @@ pub use forecast::forecast;
 use open::{Open, Room, Wanted};
 use widths::Widths;
 
-/// Images that may be turned down, each by itself, before one is taken.
+/// Images that may be turned down, or hung at, each by itself, before one is taken.
 const MAX_REFUSED: usize = 20;
 
 /// An endpoint with what is known of its vectors.
@@ -62,6 +62,8 @@ struct Call {
     inputs: Vec<(String, Piece)>,
     /// What images take of the room, given back once all of their batch are done.
     room: Option<Arc<OwnedSemaphorePermit>>,
+    /// Whether the endpoint hung at a batch that these were of.
+    has_hung: bool,
 }
 
 /// The replies of one part.
@@ -172,7 +174,7 @@ impl Asker {
         replies: &PartReplies,
         call: Call,
     ) -> Result<(), StageError> {
-        let Call { kind, inputs: mut rest, room } = call;
+        let Call { kind, inputs: mut rest, room, has_hung } = call;
         while !rest.is_empty() {
             let Claims { mine, theirs } =
                 replies.claim(rest.iter().map(|(key, _)| key.as_str()))?;
@@ -180,7 +182,8 @@ impl Asker {
             let (inputs, others): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|(key, _)| is_mine(key));
             if !inputs.is_empty() {
-                self.ask_now(model, replies, Call { kind, inputs, room: room.clone() }).await?;
+                let call = Call { kind, inputs, room: room.clone(), has_hung };
+                self.ask_now(model, replies, call).await?;
             }
             for flight in mine {
                 let outcome = replies.outcome(flight.key())?;
@@ -216,12 +219,13 @@ impl Asker {
                     widths.expected(found)
                 })
             };
-            let Some(verdict) = replies.ask_each(model, call.question(), &keys, split).await?
-            else {
-                continue;
-            };
+            // What is given up in the end has had all its tries by itself.
+            let (question, is_part) = (call.question(), call.has_hung && keys.len() > 1);
+            let asked = replies.ask_each(model, question, &keys, is_part, split).await?;
+            let Some(verdict) = asked else { continue };
             if keys.len() > 1 && is_of_one(&verdict) {
-                open.extend(call.halves());
+                let has_hung = matches!(verdict, Verdict::Failed { has_hung: true, .. });
+                open.extend(Call { has_hung, ..call }.halves());
                 continue;
             }
             if call.kind == Kind::Image && is_of_one(&verdict) {
@@ -234,8 +238,8 @@ impl Asker {
         Ok(())
     }
 
-    /// Ends the run where image after image is turned down and none was ever taken: the endpoint may well
-    /// answer texts, and know nothing else.
+    /// Ends the run where image after image is turned down, or hung at, and none was ever taken: the
+    /// endpoint may well answer texts, and know nothing else.
     fn none_but_refusals(&self, verdict: &Verdict) -> Result<(), StageError> {
         let refused = self.refused_images.fetch_add(1, Ordering::Relaxed) + 1;
         if refused < MAX_REFUSED || self.widths[Kind::Image as usize].usual().is_some() {
@@ -255,8 +259,8 @@ impl Asker {
 fn is_of_one(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Reply { .. } => true,
-        Verdict::Failed { reason, .. } => {
-            matches!(reason, Reason::HttpClientError | Reason::ReplyUnusable)
+        Verdict::Failed { reason, has_hung, .. } => {
+            *has_hung || matches!(reason, Reason::HttpClientError | Reason::ReplyUnusable)
         }
     }
 }
@@ -268,7 +272,7 @@ fn note(replies: &PartReplies, key: &str, verdict: &Verdict) -> Result<(), Store
             let (key, text, totals) = (key.to_owned(), text.clone(), Totals::default());
             replies.keep(&crate::endpoint::Reply { key, ended: Ended::Refused, text, totals })
         }
-        Verdict::Failed { reason, detail } => {
+        Verdict::Failed { reason, detail, .. } => {
             replies.fail(key, *reason, detail);
             Ok(())
         }
@@ -293,7 +297,7 @@ impl Call {
     /// The second half first: the last one in is the next one out.
     fn halves(mut self) -> [Self; 2] {
         let second = self.inputs.split_off(self.inputs.len() / 2);
-        [Self { kind: self.kind, inputs: second, room: self.room.clone() }, self]
+        [Self { inputs: second, room: self.room.clone(), ..self }, self]
     }
 }
 

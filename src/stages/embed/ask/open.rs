@@ -159,7 +159,7 @@ fn cut(
     let mut calls = Vec::new();
     while !inputs.is_empty() {
         let rest = inputs.split_off(most.min(inputs.len()));
-        calls.push(Call { kind, inputs, room: room.clone() });
+        calls.push(Call { kind, inputs, room: room.clone(), has_hung: false });
         inputs = rest;
     }
     calls
