@@ -153,6 +153,8 @@ pub fn classify(
         429 if says(&TOO_LARGE) => Trouble::Skip { refused: false, detail },
         429 => Trouble::Busy { after: retry_after(headers, body, now), detail },
         400 | 403 | 422 | 451 if says(&POLICY) => Trouble::Skip { refused: true, detail },
+        // A firewall before the endpoint, which may dislike the words of one page.
+        403..=405 if !complaint.is_own() => Trouble::Skip { refused: false, detail },
         401..=405 | 407 | 410 | 426 => Trouble::Abort { detail },
         400 | 422 if says(&HOPELESS) => Trouble::Abort { detail },
         400 | 422 if says(&FORMAT) => Trouble::Format { detail },
@@ -321,8 +323,33 @@ mod tests {
         let page = b"<html><title>502 Bad Gateway</title>\r\n";
         let of = |status| unreadable(status, &HeaderMap::new(), page, Theirs(&[]), NOW);
         assert_eq!(of(502).detail(), "status 502: <html><title>502 Bad Gateway</title>");
-        assert_eq!(kind(&of(404)), "abort");
+        for (status, expected) in [
+            (401, "abort"),
+            (402, "abort"),
+            (403, "skip"),
+            (404, "skip"),
+            (405, "skip"),
+            (407, "abort"),
+        ] {
+            assert_eq!(kind(&of(status)), expected, "{status}");
+        }
         assert_eq!(of(200).detail(), "status 200: no JSON: <html><title>502 Bad Gateway</title>");
+    }
+
+    #[test]
+    fn only_the_endpoint_itself_says_that_there_is_no_such_model() {
+        let of = |status, body: serde_json::Value| {
+            let complaint = Complaint::of(&body).unwrap_or_default();
+            kind(&classify(status, &HeaderMap::new(), Some(&body), &complaint, NOW))
+        };
+        for status in [403, 404] {
+            assert_eq!(of(status, json!({"error": {"message": "no model x"}})), "abort");
+            assert_eq!(of(status, json!({"error": "model 'x' not found"})), "abort");
+            assert_eq!(of(status, json!({"detail": "Not Found"})), "abort");
+            assert_eq!(of(status, json!({"message": "Forbidden"})), "skip");
+            assert_eq!(of(status, json!({})), "skip");
+        }
+        assert_eq!(of(401, json!({"message": "Unauthorized"})), "abort");
     }
 
     proptest! {

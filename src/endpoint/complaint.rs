@@ -49,6 +49,8 @@ pub struct Complaint {
     number: Option<u16>,
     /// A quota of the day is spent.
     daily: bool,
+    /// It comes in a shape that model servers give their errors.
+    own: bool,
 }
 
 impl Complaint {
@@ -63,12 +65,12 @@ impl Complaint {
         let codes = codes(error);
         let wrapped = !std::ptr::eq(error, body);
         if message.is_empty() {
-            if !wrapped && !codes.split(' ').any(|code| code == "error") {
+            if !wrapped && !is_error(&codes) {
                 return None;
             }
             message = error.to_string();
         }
-        Some(Self::new(message, codes, error))
+        Some(Self { own: wrapped || is_error(&codes), ..Self::new(message, codes, error) })
     }
 
     /// Takes a body that is no JSON, such as a proxy's page, at its word.
@@ -84,7 +86,7 @@ impl Complaint {
         let (said, theirs) = (own.to_lowercase(), String::new());
         let number =
             ["code", "status", "status_code"].into_iter().find_map(|key| number(error.get(key)?));
-        Self { message, codes, said, theirs, param, number, daily: is_daily(error) }
+        Self { message, codes, said, theirs, param, number, daily: is_daily(error), own: false }
     }
 
     /// The same about a request with these texts, whose words count as nobody's.
@@ -117,6 +119,12 @@ impl Complaint {
     /// Whether a quota that only comes back tomorrow is spent.
     pub fn is_daily(&self) -> bool {
         self.daily
+    }
+
+    /// Whether it comes in a shape that model servers give their errors; a proxy's page does not, nor its
+    /// bare `{"message": "Forbidden"}`.
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 
     /// The HTTP status that the body claims, where it does.
@@ -174,6 +182,11 @@ fn codes(error: &Value) -> String {
     let google = details(error).map(|detail| word(detail.get("reason")));
     let all: Vec<_> = own.chain([azure]).chain(google).filter(|code| !code.is_empty()).collect();
     all.join(" ").to_lowercase()
+}
+
+/// Whether a code says of the object that it is an error, as in vLLM's and Anthropic's.
+fn is_error(codes: &str) -> bool {
+    codes.split(' ').any(|code| code == "error")
 }
 
 fn word(value: Option<&Value>) -> &str {
@@ -261,6 +274,32 @@ mod tests {
         assert!(google.is_daily());
         let named = of(json!({"error": {"message": "no temperature here", "param": "max_tokens"}}));
         assert!(named.is_about("max_tokens") && !named.is_about("temperature"));
+    }
+
+    #[test]
+    fn what_stands_before_a_server_speaks_in_other_shapes() {
+        let is_own = |body: Value| Complaint::of(&body).unwrap_or_default().is_own();
+        for body in [
+            json!({"error": {"message": "bad", "code": 404}}),
+            json!([{"error": {"code": 403, "status": "PERMISSION_DENIED"}}]),
+            json!({"error": "model 'x' not found"}),
+            json!({"object": "error", "message": "bad", "type": "NotFoundError"}),
+            json!({"detail": "Not Found"}),
+            json!({"errors": [{"message": "bad", "code": 7003}], "success": false}),
+        ] {
+            assert!(is_own(body.clone()), "{body}");
+        }
+        for body in [
+            json!({"message": "Forbidden"}),
+            json!({"message": "no Route matched with those values", "request_id": "1"}),
+            json!({"statusCode": 403, "error": "Forbidden", "message": "denied"}),
+            json!({"blocked": true}),
+            json!("Access denied"),
+            json!({}),
+        ] {
+            assert!(!is_own(body.clone()), "{body}");
+        }
+        assert!(!Complaint::raw(b"<html>403 Forbidden").is_own());
     }
 
     #[test]

@@ -233,6 +233,8 @@ async fn first_error(server: &ModelServer, config: &Endpoint, calls: usize) -> M
 async fn a_wrong_key_or_model_ends_the_run_at_once() {
     for (status, body) in [
         (401, json!({ "error": { "message": "Incorrect API key provided" } })),
+        (401, json!({ "message": "Unauthorized" })),
+        (403, json!({ "error": { "message": "Project is suspended" } })),
         (404, json!({ "error": { "message": "The model does not exist" } })),
         (429, json!({ "error": { "message": "quota", "code": "insufficient_quota" } })),
     ] {
@@ -248,10 +250,44 @@ async fn a_wrong_key_or_model_ends_the_run_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_takes_no_request_at_all_ends_the_run() {
     let body = json!({ "error": { "message": "images are not supported" } }).to_string();
-    let server = ModelServer::start(move |_| Act::Status(400, Vec::new(), body.clone())).await;
+    for (status, body) in
+        [(400, body.as_str()), (403, BLOCKED), (404, "default backend - 404"), (404, FORBIDDEN)]
+    {
+        let body = body.to_owned();
+        let server =
+            ModelServer::start(move |_| Act::Status(status, Vec::new(), body.clone())).await;
+        let config = Endpoint { concurrency: 1, ..endpoint(&server) };
+        let error = first_error(&server, &config, 50).await.to_string();
+        assert!(error.contains("none of the first 20 requests was taken"), "{error}");
+        assert_eq!(server.calls(), 50, "no request is tried again");
+    }
+}
+
+/// A firewall's page, and a gateway's word.
+const BLOCKED: &str = "<html><head><title>Request blocked</title></head></html>";
+const FORBIDDEN: &str = "{\"message\": \"Forbidden\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_a_firewall_turns_down_fail_alone() {
+    // Neither before the first answer nor after it.
+    let server = ModelServer::start(|call| match number(call) {
+        0..10 => Act::Status(403, Vec::new(), BLOCKED.into()),
+        100..150 => Act::Status(404, Vec::new(), FORBIDDEN.into()),
+        _ => Act::Say(answer_for(call)),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let replies = PartReplies::open(folder.path(), "describe", 0).unwrap();
     let config = Endpoint { concurrency: 1, ..endpoint(&server) };
-    let error = first_error(&server, &config, 50).await.to_string();
-    assert!(error.contains("none of the first 20 requests was taken"), "{error}");
+    let model = model(Wire::OpenAi, &config, &tally());
+    for outcome in ask_all(&model, &replies, 0..200).await {
+        outcome.unwrap();
+    }
+    assert_eq!(server.calls(), 200, "none is tried again");
+    let failed = failed(&replies, 0..200);
+    let numbers: Vec<usize> = failed.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (0..10).chain(100..150).collect::<Vec<_>>());
+    assert!(failed.iter().all(|(_, reason)| *reason == Reason::HttpClientError), "{failed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
