@@ -18,6 +18,8 @@ pub enum DescribeProvider {
     Openai,
     /// Gemini's or Vertex AI's generateContent.
     Gemini,
+    /// Files in OpenAI's Batch format, answered elsewhere.
+    Batch,
 }
 
 /// Who writes instructions.
@@ -144,6 +146,16 @@ pub struct Describe {
     pub reject_safety: Vec<Safety>,
     /// What makes an image unfit by its kind.
     pub reject_flags: Vec<Flag>,
+    /// Requests of one batch file, at most.
+    pub batch_requests: usize,
+    /// Bytes of one batch file, at most.
+    pub batch_bytes: usize,
+    /// Address below which batch files name images, which are written to a folder beside them; empty =
+    /// images are in the batch files.
+    pub batch_image_base_url: String,
+    /// Name of the environment variable with what follows an image's address after `?`, such as a
+    /// signature; empty = nothing does.
+    pub batch_image_query_env: String,
     /// The model that is asked.
     pub endpoint: Endpoint,
 }
@@ -155,6 +167,10 @@ impl Default for Describe {
             prompt: PathBuf::new(),
             reject_safety: vec![Safety::Sexual, Safety::Violent, Safety::Personal, Safety::Other],
             reject_flags: vec![Flag::Advertisement, Flag::Placeholder],
+            batch_requests: 50_000,
+            batch_bytes: 200_000_000,
+            batch_image_base_url: String::new(),
+            batch_image_query_env: String::new(),
             endpoint: Endpoint { max_tokens: 512, temperature: 0.2, ..Endpoint::default() },
         }
     }

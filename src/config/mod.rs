@@ -516,6 +516,8 @@ impl Settings for Config {
             ("pair.window", self.pair.window),
             ("describe.endpoint.concurrency", self.describe.endpoint.concurrency),
             ("describe.endpoint.max_tokens", self.describe.endpoint.max_tokens as usize),
+            ("describe.batch_requests", self.describe.batch_requests),
+            ("describe.batch_bytes", self.describe.batch_bytes),
             ("embed.batch", self.embed.batch),
             ("embed.image_bytes", self.embed.image_bytes),
             ("embed.endpoint.concurrency", self.embed.endpoint.concurrency),

@@ -26,6 +26,8 @@ pub enum Piece {
         /// The file as it is.
         bytes: Bytes,
     },
+    /// A picture, by an address that whoever answers can read.
+    Link(String),
 }
 
 impl Piece {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::ask::{Answer, Ask, Format, Usage};
+use super::estimate::IMAGE_TOKENS;
 use super::openai::{Dialect, batch_line, read_batch_line};
 use super::trouble::Trouble;
 use crate::store::StoreError;
@@ -91,6 +92,11 @@ impl BatchFiles {
             batch.wait_for(&path, &mut times_asked)?;
         }
         Ok(batch)
+    }
+
+    /// Where requests are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where results belong.
@@ -226,7 +232,7 @@ impl BatchFiles {
         each_line(&file, path, |line| {
             if let Ok(Sent { custom_id, body }) = serde_json::from_slice(line) {
                 let output = body.max_tokens.or(body.max_completion_tokens).unwrap_or_default();
-                sent.push((short(&custom_id), Usage { input: line.len() as u64 / 4, output }));
+                sent.push((short(&custom_id), Usage { input: tokens_of(line), output }));
             }
         })?;
         // What failed and was asked again has had a line before this file came back.
@@ -270,6 +276,19 @@ struct SentBody {
     max_completion_tokens: Option<u64>,
 }
 
+/// About the tokens that a line of ours takes: an image as many as any other, however long it is in base64.
+fn tokens_of(line: &[u8]) -> u64 {
+    let line = String::from_utf8_lossy(line);
+    let mut pieces = line.split(r#"{"url":""#);
+    let mut bytes = pieces.next().map_or(0, str::len);
+    let mut images = 0;
+    for piece in pieces {
+        images += 1;
+        bytes += piece.find('"').map_or(0, |end| piece.len() - end);
+    }
+    bytes as u64 / 4 + images * IMAGE_TOKENS
+}
+
 /// Files of lines in a folder, by name.
 fn lines_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = std::fs::read_dir(folder).map_err(at(folder))?;
@@ -308,6 +327,7 @@ fn at(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ask::Piece;
     use super::super::ask::tests::sample;
     use super::*;
 
@@ -343,7 +363,8 @@ mod tests {
         assert_eq!(batch.waiting(), 5);
         let Usage { input, output } = batch.away();
         assert_eq!(output, 5 * u64::from(sample().max_tokens));
-        assert!((500..1000).contains(&input), "{input}");
+        // Each has two images.
+        assert!((500..1000).contains(&(input - 10 * IMAGE_TOKENS)), "{input}");
         assert!(matches!(batch.take("a", 1).unwrap(), Taken::Waiting));
 
         // The second file comes back with a failure and a loss, the first one not yet.
@@ -381,6 +402,25 @@ mod tests {
         }
         batch.close().unwrap();
         assert_eq!((batch.written(), open(folder.path()).waiting()), (3, 3));
+    }
+
+    #[test]
+    fn images_that_are_away_count_as_images() {
+        let of = |user: Vec<Piece>| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut batch = BatchFiles::open(folder.path(), 2, 1 << 20).unwrap();
+            batch.ask("a", &Ask { user, ..sample() }, "m", Format::Text).unwrap();
+            batch.close().unwrap();
+            open(folder.path()).away().input
+        };
+        let text = || Piece::Text(r#"alt: {"url":"x"}"#.into());
+        let words = of(vec![text()]);
+        assert!(words < IMAGE_TOKENS, "{words}");
+        for image in [Piece::image(vec![0xff; 60_000].into()), Piece::Link("file:///a".into())] {
+            let both = of(vec![text(), image]);
+            let expected = words + IMAGE_TOKENS;
+            assert!((expected..expected + 50).contains(&both), "{both}, not {expected}");
+        }
     }
 
     #[test]

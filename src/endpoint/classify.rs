@@ -79,6 +79,14 @@ const FORMAT: [&str; 18] = [
     "responsejsonschema",
     "specified schema",
 ];
+/// An image could not be read from the address that was given: it may be there another time.
+const UNREACHED: [&str; 5] = [
+    "invalid_image_url",
+    "error while downloading",
+    "timeout while downloading",
+    "failed to download image",
+    "failed to fetch image",
+];
 /// The endpoint has more to do than it can.
 const OVERLOADED: [&str; 8] = [
     "overload",
@@ -156,6 +164,7 @@ pub fn classify(
         // A firewall before the endpoint, which may dislike the words of one page.
         403..=405 if !complaint.is_own() => Trouble::Skip { refused: false, detail },
         401..=405 | 407 | 410 | 426 => Trouble::Abort { detail },
+        400 | 422 if says(&UNREACHED) => Trouble::Broken { detail, usage: None },
         400 | 422 if says(&HOPELESS) => Trouble::Abort { detail },
         400 | 422 if says(&FORMAT) => Trouble::Format { detail },
         408 | 409 | 425 | 499 => Trouble::Broken { detail, usage: None },
@@ -280,6 +289,12 @@ mod tests {
             ),
             (403, "Your input was flagged", "", "refused"),
             (403, "forbidden", "", "abort"),
+            (
+                400,
+                "Error while downloading https://a.example/b.jpeg.",
+                "invalid_image_url",
+                "broken",
+            ),
             (400, "Model Not Exist", "invalid_request_error", "abort"),
             (400, "Incorrect API key provided: sk-abc", "", "abort"),
             (400, "This response_format type is unavailable now", "", "format"),

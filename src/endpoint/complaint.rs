@@ -26,7 +26,7 @@ impl Theirs<'_> {
     fn texts(self) -> String {
         let texts = self.0.iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text.to_lowercase()),
-            Piece::Image { .. } => None,
+            Piece::Image { .. } | Piece::Link(_) => None,
         });
         texts.collect::<Vec<_>>().join("\n")
     }

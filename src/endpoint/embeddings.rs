@@ -47,7 +47,7 @@ enum Input<'a> {
 impl<'a> From<&'a Piece> for Input<'a> {
     fn from(piece: &'a Piece) -> Self {
         match piece {
-            Piece::Text(text) => Self::Text(text),
+            Piece::Text(text) | Piece::Link(text) => Self::Text(text),
             Piece::Image { mime, bytes } => Self::Image(DataUrl { mime, bytes }),
         }
     }
@@ -55,7 +55,7 @@ impl<'a> From<&'a Piece> for Input<'a> {
 
 /// The body of one request for these inputs, all texts or all images.
 pub fn body(inputs: &[Piece], model: &str, images: EmbedImages) -> Vec<u8> {
-    let has_images = inputs.iter().any(|piece| matches!(piece, Piece::Image { .. }));
+    let has_images = inputs.iter().any(|piece| !matches!(piece, Piece::Text(_)));
     let as_messages = has_images && images == EmbedImages::Messages;
     let all: Vec<Input<'_>> = inputs.iter().map(Input::from).collect();
     let body = Body {

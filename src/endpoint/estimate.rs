@@ -22,7 +22,7 @@ pub struct Forecast {
 pub fn estimate(ask: &Ask) -> Usage {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.len() as u64 / 4 + 1,
-        Piece::Image { .. } => IMAGE_TOKENS,
+        Piece::Image { .. } | Piece::Link(_) => IMAGE_TOKENS,
     };
     let input = ask.system.len() as u64 / 4 + 8 + ask.user.iter().map(piece).sum::<u64>();
     Usage { input, output: u64::from(ask.max_tokens) }

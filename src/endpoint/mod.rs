@@ -4,8 +4,8 @@
 //! [`gemini`] and [`embeddings`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
 //! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
 //! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] with [`flights`] (answers kept,
-//! so that nothing is asked twice), [`batch`] (questions and answers by file), [`prompt`] and [`schema`] (what is sent, and
-//! what is taken back).
+//! so that nothing is asked twice), [`batch`] with [`linked`] (questions and answers by file), [`prompt`] and
+//! [`schema`] (what is sent, and what is taken back).
 
 mod ask;
 mod batch;
@@ -19,6 +19,7 @@ mod flights;
 mod gemini;
 #[cfg(test)]
 mod hostile;
+mod linked;
 mod model;
 mod notes;
 mod openai;
@@ -36,6 +37,7 @@ pub use batch::{BatchFiles, Taken};
 pub use embeddings::{read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
 pub use flights::{Flight, Landing};
+pub use linked::LinkedImages;
 pub use model::{Course, Model, ModelError, Question, Verdict};
 pub use notes::{Notes, erase};
 pub use prompt::{Prompt, PromptError, hash};

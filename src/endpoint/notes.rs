@@ -12,6 +12,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use super::linked::remove_linked;
 use super::replies::{Ended, REPLIES, Reply};
 use crate::store::StoreError;
 
@@ -75,7 +76,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// Takes out the replies to all questions that are about something that is gone, and to no other one;
-/// what they took stays. Requests and results in files go with them.
+/// what they took stays. Requests, images and results in files go with them.
 pub fn erase(run_dir: &Path, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
     for step in folders(&run_dir.join(REPLIES)) {
         let keys = gone_keys(&step.join(NAME), &is_gone)?;
@@ -85,6 +86,7 @@ pub fn erase(run_dir: &Path, is_gone: impl Fn(&str) -> bool) -> Result<(), Store
             let _ = std::fs::remove_file(path.with_extension("sum.json"));
         }
         let batch = run_dir.join("batch").join(step.file_name().unwrap_or_default());
+        remove_linked(&batch, &is_gone)?;
         for folder in [batch.join("results"), batch] {
             for path in lines_files(&folder) {
                 rewrite(&path, |line| (!is_of(line, &keys)).then(|| line.to_vec()))?;
@@ -224,6 +226,11 @@ mod tests {
         let line = |n| format!("{{\"custom_id\": \"{}\", \"text\": \"text {n};\"}}\n", key(n));
         std::fs::write(batch.join("r.jsonl"), line(0) + &line(1)).unwrap();
         std::fs::write(batch.parent().unwrap().join("requests-00000.jsonl.part"), line(1)).unwrap();
+        let images = batch.parent().unwrap().join("images");
+        std::fs::create_dir(&images).unwrap();
+        for name in ["image.jpeg", "group 1.png"] {
+            std::fs::write(images.join(name), "").unwrap();
+        }
         for _ in 0..2 {
             erase(dir, |id| ["group 1", "group 2"].contains(&id)).unwrap();
             let text = |path: &str| std::fs::read_to_string(dir.join(path)).unwrap();
@@ -233,6 +240,8 @@ mod tests {
             assert!(!text("replies/describe/about.notes").contains("group 1"));
             assert_eq!(text("batch/describe/results/r.jsonl"), line(0));
             assert_eq!(text("batch/describe/requests-00000.jsonl.part"), "");
+            let left = std::fs::read_dir(&images).unwrap().map(|file| file.unwrap().file_name());
+            assert_eq!(left.collect::<Vec<_>>(), ["image.jpeg"]);
             let replies = PartReplies::open(dir, "describe", 0).unwrap();
             let known = [0, 1, 2, 3, 4].map(|n| replies.is_known(&key(n)));
             assert_eq!(known, [true, false, true, true, true]);

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -108,6 +107,11 @@ impl Asking {
         self.model.is_some()
     }
 
+    /// The step's name.
+    pub fn step(&self) -> &'static str {
+        self.step
+    }
+
     /// What the run spends.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -139,10 +143,10 @@ impl Asking {
     }
 
     /// A question with its images.
-    pub fn question(&self, rendered: Rendered, images: Vec<Bytes>) -> Question {
+    pub fn question(&self, rendered: Rendered, images: Vec<Piece>) -> Question {
         let Rendered { key, system, user } = rendered;
         let mut pieces = vec![Piece::Text(user)];
-        pieces.extend(images.into_iter().map(Piece::image));
+        pieces.extend(images);
         let ask = Ask {
             system,
             user: pieces,

@@ -1,8 +1,9 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
-//! ([`context`]), what asks models ([`asking`]), what counts words ([`wording`]), what pages are made of
-//! ([`html`]) and what vectors were made by ([`vectors`]) are all they share.
+//! ([`context`]), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
+//! pages are made of ([`html`]) and what vectors were made by ([`vectors`]) are all they share.
 
 pub mod asking;
+pub mod batch;
 pub mod collect;
 pub mod context;
 pub mod describe;

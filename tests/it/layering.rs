@@ -16,7 +16,7 @@ const LEVELS: &[&[&str]] = &[
 ];
 
 /// What stages share, and what is no stage.
-const SHARED: [&str; 5] = ["asking", "context", "html", "vectors", "wording"];
+const SHARED: [&str; 6] = ["asking", "batch", "context", "html", "vectors", "wording"];
 
 /// A path that some code names, as segments after `crate`.
 struct Import {

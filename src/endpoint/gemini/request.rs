@@ -63,6 +63,7 @@ struct Content<'a> {
 enum Part<'a> {
     Text(Cow<'a, str>),
     InlineData(InlineData<'a>),
+    FileData(FileData<'a>),
 }
 
 #[derive(Serialize)]
@@ -70,6 +71,12 @@ enum Part<'a> {
 struct InlineData<'a> {
     mime_type: &'static str,
     data: Data<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileData<'a> {
+    file_uri: &'a str,
 }
 
 /// Written straight into the body, so an image is never held in base64 of its own.
@@ -106,6 +113,7 @@ fn part(piece: &Piece) -> Part<'_> {
         Piece::Image { mime, bytes } => {
             Part::InlineData(InlineData { mime_type: mime, data: Data(bytes) })
         }
+        Piece::Link(url) => Part::FileData(FileData { file_uri: url }),
     }
 }
 
@@ -129,6 +137,14 @@ mod tests {
     fn value(ask: &Ask, format: Format, safety: &[(&str, &str)]) -> Value {
         let safety = safety.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         serde_json::from_slice(&body(ask, format, &safety)).unwrap()
+    }
+
+    #[test]
+    fn an_image_may_be_named_by_its_address() {
+        let user = vec![Piece::Link("https://a.example/5f.jpeg".into())];
+        let body = value(&Ask { user, ..sample() }, Format::Text, &[]);
+        let parts = json!([{"fileData": {"fileUri": "https://a.example/5f.jpeg"}}]);
+        assert_eq!(body["contents"][0]["parts"], parts);
     }
 
     #[test]

@@ -99,7 +99,14 @@ enum Part<'a> {
 
 #[derive(Serialize)]
 struct ImageUrl<'a> {
-    url: DataUrl<'a>,
+    url: Address<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Address<'a> {
+    Data(DataUrl<'a>),
+    Link(&'a str),
 }
 
 /// An image as a data URL, written straight into the body, so that it is never held in base64 of its own.
@@ -146,10 +153,13 @@ fn messages(ask: &Ask, format: Format) -> Vec<Message<'_>> {
 fn part(piece: &Piece) -> Part<'_> {
     match piece {
         Piece::Text(text) => Part::Text { text },
-        Piece::Image { mime, bytes } => {
-            Part::ImageUrl { image_url: ImageUrl { url: DataUrl { mime, bytes } } }
-        }
+        Piece::Image { mime, bytes } => image(Address::Data(DataUrl { mime, bytes })),
+        Piece::Link(url) => image(Address::Link(url)),
     }
+}
+
+fn image(url: Address<'_>) -> Part<'_> {
+    Part::ImageUrl { image_url: ImageUrl { url } }
 }
 
 fn response_format(ask: &Ask, format: Format) -> Option<ResponseFormat<'_>> {
@@ -242,6 +252,18 @@ mod tests {
         assert_eq!(body["seed"], json!(i64::MAX));
         let body = value(&Ask { seed: None, ..ask }, Format::JsonSchema, Dialect::default());
         assert_eq!(body.get("seed"), None);
+    }
+
+    #[test]
+    fn an_image_may_be_named_by_its_address() {
+        let url = "https://a.example/5f.jpeg?sig=a%2Fb&se=1";
+        let user = vec![Piece::Text("hi".into()), Piece::Link(url.into())];
+        let body = value(&Ask { user, ..sample() }, Format::Text, Dialect::default());
+        let parts = json!([
+            {"type": "text", "text": "hi"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]);
+        assert_eq!(body["messages"][1]["content"], parts);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::gate::{DescribeReply, DescribeRules, judge};
 use super::{Images, STAGE};
 use crate::config::Config;
-use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
+use crate::endpoint::{Forecast, Notes, PartReplies, Piece, Question, Wire};
 use crate::record::{Description, GroupImage, Reason};
 use crate::stages::asking::{Asking, Forecaster, Rendered, Texts, text_of};
 use crate::stages::context::{Context, StageError};
@@ -66,6 +66,22 @@ impl Describer {
         self.asking.index()
     }
 
+    /// Prompt and model.
+    pub fn asking(&self) -> &Asking {
+        &self.asking
+    }
+
+    /// Where the bytes of images are.
+    pub fn images(&self) -> Images<'_> {
+        &self.images
+    }
+
+    /// Notes what a question is about, before it is asked.
+    pub fn note(&self, key: &str, image: &GroupImage) -> Result<(), StageError> {
+        let about = [image.group_id.as_str(), image.look.image_id.as_str()];
+        Ok(self.notes.add(key, &about)?)
+    }
+
     /// Provider and model.
     pub fn generator(&self) -> &str {
         self.asking.generator()
@@ -95,7 +111,8 @@ impl Describer {
         Ok(Answers { describer: self, replies })
     }
 
-    fn render(&self, image: &GroupImage) -> Result<Rendered, StageError> {
+    /// The question about an image.
+    pub fn render(&self, image: &GroupImage) -> Result<Rendered, StageError> {
         self.asking.render(&data(image), &[image.look.image_id.as_str()])
     }
 }
@@ -154,8 +171,7 @@ impl Open<'_> {
                 if self.replies.has(&rendered.key)? {
                     self.ctx.progress.done(None);
                 } else {
-                    let about = [image.group_id.as_str(), image.look.image_id.as_str()];
-                    self.describer.notes.add(&rendered.key, &about)?;
+                    self.describer.note(&rendered.key, &image)?;
                     open.push((rendered, (image.look.image_part, image.look.image_row)));
                 }
             }
@@ -165,7 +181,9 @@ impl Open<'_> {
             let images = self.gatherer.gather(open.iter().map(|(_, place)| *place)).await?;
             // Two pages may show one image.
             let question = |(rendered, place)| match images.get(&place) {
-                Some(bytes) => Ok(self.describer.asking.question(rendered, vec![bytes.clone()])),
+                Some(bytes) => {
+                    Ok(self.describer.asking.question(rendered, vec![Piece::image(bytes.clone())]))
+                }
                 None => Err(StoreError::corrupt("images", format!("no image at {place:?}")).into()),
             };
             return open.into_iter().map(question).collect::<Result<_, _>>().map(Some);

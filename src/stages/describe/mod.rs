@@ -1,9 +1,10 @@
 //! Stage 4, `describe`: what each image of a group shows, in words.
 //!
 //! [`page_text`] takes the page's own words; [`ask`] shows the image to a model, whose answers pass
-//! through [`gate`].
+//! through [`gate`]; [`batch`] does the same by files that are answered elsewhere.
 
 mod ask;
+mod batch;
 mod gate;
 mod page_text;
 
@@ -18,6 +19,17 @@ use page_text::PAGE_TEXT;
 
 /// The stage's name on the command line.
 pub const STAGE: &str = "describe";
+
+/// Keys that change no answer, or whose part in it the prompt's hash has.
+const HOW_KEYS: [&str; 7] = [
+    "provider",
+    "prompt",
+    "batch_requests",
+    "batch_bytes",
+    "batch_image_base_url",
+    "batch_image_query_env",
+    "endpoint",
+];
 
 /// What the model steps need of `images`.
 type Images<'a> = &'a [Manifest];
@@ -34,21 +46,33 @@ pub async fn run(
     };
     let fingerprint = fingerprint(ctx, describer.as_ref()).with_inputs(groups);
     let table = open_table(&ctx.run, DESCRIPTIONS, STAGE, &fingerprint).await?;
+    ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
     // What is finished needs no key.
     if let Some(describer) = &mut describer
         && table.manifests().await?.len() < groups.len()
     {
-        describer.connect()?;
+        connect(ctx, describer)?;
         describer.index()?;
+        if is_batch(&ctx.config) {
+            batch::exchange(ctx, describer, &table, groups).await?;
+        }
     }
-    ctx.progress.add_total(groups.iter().map(|part| part.rows("rows")).sum());
     let describer = describer.as_ref();
     ctx.spread(groups.len(), async |at| part(ctx, &table, &groups[at], describer).await)
 }
 
 /// Checks prompt, schema, address and key before hours of work that need them.
 pub fn check(ctx: &Context) -> Result<(), StageError> {
-    wire(&ctx.config).map_or(Ok(()), |wire| Describer::new(ctx, wire, &[])?.connect())
+    wire(&ctx.config).map_or(Ok(()), |wire| connect(ctx, &mut Describer::new(ctx, wire, &[])?))
+}
+
+/// Reads the key, or where images will be; sends nothing.
+fn connect(ctx: &Context, describer: &mut Describer) -> Result<(), StageError> {
+    if is_batch(&ctx.config) { batch::links(ctx).map(drop) } else { describer.connect() }
+}
+
+fn is_batch(config: &Config) -> bool {
+    config.describe.provider == DescribeProvider::Batch
 }
 
 /// What the stage would ask of a model; none where it asks none.
@@ -66,7 +90,7 @@ pub async fn forecast(
 fn wire(config: &Config) -> Option<Wire> {
     match config.describe.provider {
         DescribeProvider::PageText => None,
-        DescribeProvider::Openai => Some(Wire::OpenAi),
+        DescribeProvider::Openai | DescribeProvider::Batch => Some(Wire::OpenAi),
         DescribeProvider::Gemini => Some(Wire::Gemini),
     }
 }
@@ -78,7 +102,7 @@ fn fingerprint(ctx: &Context, describer: Option<&Describer>) -> Fingerprint {
         Some(describer) => fingerprint
             .with("describe.endpoint.model", describer.generator())
             .with("describe.prompt, schema and parameters", describer.prompt_hash())
-            .with_section("describe", &ctx.config.describe, &["provider", "prompt", "endpoint"]),
+            .with_section("describe", &ctx.config.describe, &HOW_KEYS),
     }
 }
 

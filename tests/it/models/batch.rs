@@ -1,7 +1,7 @@
 //! Batch files: out, answered elsewhere, and back.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -141,4 +141,78 @@ async fn batch_files_stop_at_the_cap_and_what_is_away_counts() {
     assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (pairs, pairs));
     let told = status(&mined).await;
     assert!(told.contains(&format!("instruct: {pairs} calls")), "{told}");
+}
+
+/// The request files of a step, and of each request the address of its image.
+fn requests(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
+    let texts: String = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let address = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let parts = line["body"]["messages"][1]["content"].as_array().unwrap();
+        let url = &parts.last().unwrap()["image_url"]["url"];
+        url.as_str().unwrap().to_owned()
+    };
+    (files, texts.lines().map(address).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_go_out_in_batch_files_or_by_address() {
+    const BASE: &str = "https://images.example/run";
+    let mined = Mined::serve(&options()).await;
+    let describe_run = |out: &str, base: &str| {
+        let mut command = mined.command(out);
+        set(
+            &mut command,
+            [
+                ("describe.provider", "batch".to_owned()),
+                ("describe.endpoint.model", "test-model".to_owned()),
+                ("describe.batch_image_base_url", base.to_owned()),
+                ("describe.batch_image_query_env", "SIGNATURE".to_owned()),
+            ],
+        );
+        command
+    };
+    let unsigned = run(describe_run("linked", BASE)).await;
+    let stderr = String::from_utf8_lossy(&unsigned.stderr).into_owned();
+    assert_eq!(unsigned.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("SIGNATURE is not set"), "{stderr}");
+    for (out, base) in [("inline", ""), ("linked", BASE)] {
+        let batch_run = || {
+            let mut command = describe_run(out, base);
+            command.env("SIGNATURE", "sig=a%2Fb");
+            command
+        };
+        let output = run(batch_run()).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{stderr}");
+        let folder = mined.folder.path().join(out).join("batch/describe");
+        let (files, addresses) = requests(&folder);
+        assert!(addresses.len() > 10, "{addresses:?}");
+        for address in &addresses {
+            let Some(name) = address.strip_prefix(&format!("{BASE}/")) else {
+                assert!(base.is_empty() && address.starts_with("data:image/"), "{address:.60}");
+                continue;
+            };
+            let name = name.strip_suffix("?sig=a%2Fb").expect("addresses are signed");
+            let bytes = std::fs::read(folder.join("images").join(name)).unwrap();
+            let format = magiclens::imaging::Format::sniff(&bytes).unwrap();
+            assert_eq!(Path::new(name).extension().unwrap(), format.as_str());
+        }
+        assert_eq!(stderr.contains("have to be at https://images.example/run"), base == BASE);
+        for path in files {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            answer_batch(&path, &folder.join("results").join(format!("out-{name}")), 1);
+        }
+        let output = run(batch_run()).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tables = mined.tables(out).await;
+        assert!(!tables.triplets.is_empty());
+        assert_eq!(
+            tables.descriptions.len() + tables.rejects_of("descriptions").len(),
+            tables.groups.len()
+        );
+        assert!(tables.descriptions.iter().all(|row| row.generator == "openai/test-model"));
+    }
 }
