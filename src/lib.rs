@@ -19,3 +19,4 @@ pub mod telemetry;
 pub mod text;
 #[cfg(feature = "torch")]
 pub mod train;
+pub mod warc;

@@ -10,7 +10,7 @@ use crate::source::{Token, root, rust_files, tokens};
 const LEVELS: &[&[&str]] = &[
     &["record"],
     &["config", "telemetry"],
-    &["endpoint", "http", "imaging", "model", "similarity", "store", "table", "text"],
+    &["endpoint", "http", "imaging", "model", "similarity", "store", "table", "text", "warc"],
     &["retrieval", "stages", "train"],
     &["pipeline"],
 ];

@@ -1,0 +1,4 @@
+mod answers;
+mod corpus;
+mod laws;
+mod support;
