@@ -1,4 +1,4 @@
-//! `mine`: seed URLs in, tables out.
+//! `mine`: seed URLs, WARC files and tables of images in, tables out.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use magiclens::config::{Layers, Scope};
-use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage};
+use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage, Slice};
 use magiclens::record::Tombstones;
 use magiclens::telemetry::{self, LogFormat};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,9 @@ const EXAMPLES: &str = "\
 Examples:
   mine --seed-urls https://example.org/ --out runs/first --set crawl.contact=you@example.org
   mine --seed-urls seeds.txt --scope domain --max-depth 3 --out runs/second --config my.toml
+  mine --warc crawl.warc.gz --out runs/third --set crawl.contact=you@example.org
+  mine warc-paths --crawl CC-MAIN-2024-10 --slice 0/9000 > part.txt
+  mine --warc part.txt --out runs/cc --config my.toml
   mine --out runs/first                 go on, or see that nothing is left to do
   mine status runs/first                the funnel so far, with reasons
   mine forget runs/first --domain example.org
@@ -114,6 +117,23 @@ enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
+    /// Print which WARC files a part of a Common Crawl crawl consists of, as a list for --warc.
+    WarcPaths {
+        /// The crawl, such as CC-MAIN-2024-10.
+        #[arg(long, value_name = "ID")]
+        crawl: String,
+        /// Every n-th file, from the i-th on; i begins at 0.
+        #[arg(long, value_name = "I/N", default_value = "0/1")]
+        slice: Slice,
+        /// Where the crawl lies.
+        #[arg(long, value_name = "URL|DIR", default_value = "https://data.commoncrawl.org/")]
+        base: String,
+        /// A copy of its warc.paths.gz; else it is downloaded.
+        #[arg(long, value_name = "FILE")]
+        list: Option<String>,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
     /// Print the configuration in force.
     Config {
         /// A run directory whose kept configuration is used.
@@ -139,6 +159,18 @@ struct RunArgs {
     /// URLs to begin at, or files with one URL a line.
     #[arg(long, value_name = "FILE|URL", num_args = 1..)]
     seed_urls: Vec<String>,
+    /// WARC files to take pages from, by path or URL, or lists of them (.txt, .paths, .paths.gz).
+    #[arg(long, value_name = "FILE|URL|LIST", num_args = 1..)]
+    warc: Vec<String>,
+    /// What relative lines of such lists belong to, else the list's folder [archive.base].
+    #[arg(long, value_name = "URL|DIR")]
+    warc_base: Option<String>,
+    /// Tables of images and the pages that show them: Parquet, CSV or JSONL.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    table: Vec<String>,
+    /// What their columns are called, such as image_url=url,alt=caption [tables].
+    #[arg(long, value_name = "COLUMN=NAME,…", value_delimiter = ',')]
+    table_columns: Vec<String>,
     /// The run directory.
     #[arg(long, value_name = "DIR", default_value = "runs/mine")]
     out: String,
@@ -184,9 +216,13 @@ impl RunArgs {
         set.extend(self.scope.map(|scope| format!("crawl.scope={scope:?}").to_lowercase()));
         set.extend(self.max_depth.map(|n| format!("crawl.max_depth={n}")));
         set.extend(self.max_pages_per_host.map(|n| format!("crawl.max_pages_per_host={n}")));
+        set.extend(self.warc_base.map(|base| format!("archive.base={base}")));
+        set.extend(self.table_columns.into_iter().map(|column| format!("tables.{column}")));
         set.extend(self.layers.set);
         Options {
             seed_urls: self.seed_urls,
+            archives: self.warc,
+            tables: self.table,
             out: self.out,
             config: self.layers.config,
             set,
@@ -250,6 +286,10 @@ async fn other(verb: Verb) -> Result<(), RunError> {
         }
         Verb::TunePairs { out, html, layers } => {
             pipeline::tune_pairs(&out, html, &layers.layers()).await
+        }
+        Verb::WarcPaths { crawl, slice, base, list, layers } => {
+            let config = layers.layers().load()?;
+            pipeline::warc_paths(&crawl, slice, &base, list.as_deref(), &config).await
         }
         Verb::Config { out, layers } => {
             pipeline::print_config(out.as_deref(), &layers.layers()).await

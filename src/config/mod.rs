@@ -7,6 +7,7 @@
 mod embed;
 mod endpoint;
 pub mod env;
+mod input;
 mod keys;
 mod layer;
 mod load;
@@ -23,6 +24,7 @@ pub use embed::{Embed, EmbedEndpoint, EmbedImages};
 pub use endpoint::{
     Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
 };
+pub use input::{Archive, Tables};
 pub use layer::Origin;
 pub use load::{ConfigError, Layers, OutOfRange, Settings};
 pub use pair::{Bound, Bounds, Direction, Pair, Similarity};
@@ -39,6 +41,10 @@ pub struct Config {
     pub http: Http,
     /// Stage 1, `collect`.
     pub crawl: Crawl,
+    /// Stage 1, pages out of WARC files.
+    pub archive: Archive,
+    /// Stage 1, pages out of tables of images.
+    pub tables: Tables,
     /// Stage 2, first half: which image URLs are worth a request.
     pub filter: Filter,
     /// Stage 2, second half: download, decode, store.

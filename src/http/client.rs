@@ -4,6 +4,7 @@
 //! robots.txt and, where TDM reservations are honoured, the well-known file, once a day for each
 //! host.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::backlog::Backlog;
+use super::download::Download;
 use super::error::FetchError;
-use super::exchange::{Ask, Exchange, Fetched, Kind, Reply};
+use super::exchange::{Ask, Exchange, Fetched, Kind, Opened, Opening, Reply};
 use super::guard::AddressPolicy;
 use super::host::{Host, HostPool};
 use super::optout::Directives;
@@ -21,7 +23,7 @@ use super::resolver::{GuardedResolver, Lookup, system_lookup};
 use super::retry::Pauses;
 use super::robots::{self, Rules, Tokens};
 use super::tdmrep::{self, Reservations};
-use crate::config::{Config, OptOut};
+use crate::config::{Config, Http, OptOut};
 use crate::record::{Reason, host_key};
 
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -79,6 +81,11 @@ impl Client {
     /// only.
     pub async fn get(&self, url: &Url, kind: Kind) -> Result<Answer, FetchError> {
         self.follow(url, Ask::of(kind, &self.config), kind == Kind::Page).await
+    }
+
+    /// Reads a file that somebody named, as it lies there: all of it, or `range`.
+    pub fn download(&self, url: &Url, range: Option<Range<u64>>) -> Download<'_> {
+        Download::new(self, url, range)
     }
 
     /// What robots.txt of the URL's host says, fetched where it is not known or a day old.
@@ -148,6 +155,26 @@ impl Client {
             }
             at = to;
         }
+    }
+
+    /// Opens a file for [`Download`], through redirects.
+    pub(super) async fn open(&self, url: &Url, headers: &HeaderMap) -> Result<Opened, FetchError> {
+        let mut at = url.clone();
+        for _ in 0..=self.config.http.max_redirects {
+            self.check(&at)?;
+            let _permit = self.host(&at).admit().await?;
+            at = match self.exchange.open(&at, headers.clone()).await? {
+                Opening::Opened(opened) => return Ok(opened),
+                Opening::Redirect(to) => to,
+            };
+        }
+        let detail = format!("more than {} redirects", self.config.http.max_redirects);
+        Err(FetchError::new(Reason::BadRedirect, detail))
+    }
+
+    /// `[http]`.
+    pub(super) fn settings(&self) -> &Http {
+        &self.config.http
     }
 
     fn check(&self, url: &Url) -> Result<(), FetchError> {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION};
-use reqwest::{Response, StatusCode};
-use tokio::sync::Semaphore;
+use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
@@ -107,6 +107,18 @@ pub(super) enum Reply {
     Redirect(Url),
 }
 
+/// An answer whose body is to be streamed; counts as in flight for as long as it is held.
+pub(super) struct Opened {
+    pub(super) response: Response,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// What opening a file came to, if not to an error.
+pub(super) enum Opening {
+    Opened(Opened),
+    Redirect(Url),
+}
+
 /// Sends single requests, so many at a time.
 pub(super) struct Exchange {
     http: reqwest::Client,
@@ -149,17 +161,35 @@ impl Exchange {
         })
     }
 
+    /// One request whose body the caller reads. The URL was checked and the host was asked before.
+    pub(super) async fn open(&self, url: &Url, headers: HeaderMap) -> Result<Opening, FetchError> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = slot.expect("the semaphore is never closed");
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let request = self.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        let response = self.answer(request.headers(headers)).await?;
+        match response.status().as_u16() {
+            301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Opening::Redirect),
+            200 | 206 => Ok(Opening::Opened(Opened { response, _slot: slot })),
+            _ => Err(of_status(response.status(), response.headers())),
+        }
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, FetchError> {
+        match timeout(self.connect + self.idle, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(of_request(&error)),
+            Err(_) => {
+                let detail = format!("no answer within {:?}", self.connect + self.idle);
+                Err(FetchError::passing(Reason::Timeout, detail))
+            }
+        }
+    }
+
     async fn send_untimed(&self, url: &Url, ask: Ask) -> Result<Reply, FetchError> {
         let request = self.http.get(url.clone());
         let request = request.header(ACCEPT, ask.accept).header(ACCEPT_ENCODING, ask.codings);
-        let response = match timeout(self.connect + self.idle, request.send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(of_request(&error)),
-            Err(_) => {
-                let detail = format!("no answer within {:?}", self.connect + self.idle);
-                return Err(FetchError::passing(Reason::Timeout, detail));
-            }
-        };
+        let response = self.answer(request).await?;
         let status = response.status();
         match status.as_u16() {
             301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Reply::Redirect),
@@ -189,7 +219,7 @@ impl Exchange {
             let chunk = match timeout(self.idle, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(body),
-                Ok(Err(error)) => return Err(of_body(&error, body.len())),
+                Ok(Err(error)) => return Err(of_body(&error, body.len() as u64)),
                 Err(_) => {
                     let detail = format!("no byte for {:?} after {}", self.idle, body.len());
                     return Err(FetchError::passing(Reason::Timeout, detail));
@@ -281,7 +311,7 @@ fn of_request(error: &reqwest::Error) -> FetchError {
 }
 
 /// An answer whose body ended early.
-fn of_body(error: &reqwest::Error, read: usize) -> FetchError {
+pub(super) fn of_body(error: &reqwest::Error, read: u64) -> FetchError {
     let reason = if error.is_timeout() { Reason::Timeout } else { Reason::BodyBroken };
     FetchError::passing(reason, format!("{} after {read} bytes", innermost(error)))
 }

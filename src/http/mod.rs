@@ -4,12 +4,13 @@
 //! addresses and URLs are ever asked), [`resolver`] (the same after DNS), [`robots`] and [`optout`]
 //! (what publishers said), [`host`] (politeness towards one host), [`retry`] (what is tried again),
 //! [`exchange`] (one request and its answer), [`backlog`] (answers that
-//! nobody had time for yet), [`client`] (redirects and all of it together), and
-//! [`encoding`] (content codings, also for WARC bodies).
+//! nobody had time for yet), [`client`] (redirects and all of it together), [`download`] (one large
+//! file as a stream), and [`encoding`] (content codings, also for WARC bodies).
 
 mod addresses;
 mod backlog;
 pub mod client;
+pub mod download;
 pub mod encoding;
 mod error;
 mod exchange;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use backlog::Backlog;
 pub use client::{Answer, Client, install_tls};
+pub use download::Download;
 pub use error::FetchError;
 pub use exchange::{Fetched, Kind};
 

@@ -24,8 +24,21 @@ pub enum RunError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Neither flags nor the run directory name a seed.
-    #[error("{0}: no seeds yet; give --seed-urls a URL or a file of URLs")]
+    /// A file that cannot be used.
+    #[error("{flag} {name}: {problem}")]
+    Input {
+        /// The flag that named it.
+        flag: &'static str,
+        /// As given, or as its list has it.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Neither flags nor the run directory name a seed or file.
+    #[error(
+        "{0}: no seeds yet; give --seed-urls a URL or a file of URLs, --warc WARC files or --table \
+         tables of images"
+    )]
     NoSeeds(String),
     /// Public hosts are not visited anonymously.
     #[error(
@@ -63,6 +76,7 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::Seed { .. }
+            | Self::Input { .. }
             | Self::NoSeeds(_)
             | Self::NoContact
             | Self::Client(_)

@@ -1,8 +1,10 @@
-//! Wiring: configuration, seeds, stages in order, status.
+//! Wiring: configuration, inputs, stages in order, status.
 
 mod error;
 mod eval_prompts;
 mod forget;
+mod inputs;
+mod lists;
 mod rehydrate;
 mod run;
 mod seeds;
@@ -12,6 +14,7 @@ mod tune_pairs;
 pub use error::RunError;
 pub use eval_prompts::eval_prompts;
 pub use forget::{compact, forget};
+pub use lists::{Slice, warc_paths};
 pub use rehydrate::rehydrate;
 pub use run::{Options, Outcome, RunStage, run};
 pub use seeds::load as load_seeds;

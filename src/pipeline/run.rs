@@ -7,22 +7,21 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::status::{STEPS, parts_wanted, spending, steps};
-use super::{RunError, seeds};
+use super::{RunError, inputs};
 use crate::config::{Config, Layers};
 use crate::endpoint::Forecast;
 use crate::http::Client;
 use crate::record::Tombstones;
-use crate::stages::collect::{self, Seeds};
+use crate::stages::collect::{self, Inputs};
 use crate::stages::context::{Context, StageError};
 use crate::stages::wording::wording;
 use crate::stages::{describe, embed, export, fetch, group, instruct, pair};
-use crate::store::{Kept, Lock, LockAttempt, RunDir, StoreError};
+use crate::store::{Lock, LockAttempt, RunDir, StoreError};
 use crate::table::{
-    DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
-    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
+    ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
+    IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
 use crate::telemetry::{Progress, funnel};
 
@@ -31,6 +30,10 @@ use crate::telemetry::{Progress, funnel};
 pub struct Options {
     /// `--seed-urls`.
     pub seed_urls: Vec<String>,
+    /// `--warc`.
+    pub archives: Vec<String>,
+    /// `--table`.
+    pub tables: Vec<String>,
     /// `--out`.
     pub out: String,
     /// `--config`.
@@ -50,7 +53,7 @@ pub struct Options {
 /// A stage by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum RunStage {
-    /// Seeds → `pages`.
+    /// Seeds, WARC files and tables → `pages`.
     Collect,
     /// `pages` → `images`.
     Fetch,
@@ -101,7 +104,7 @@ impl RunStage {
     /// The tables it makes, the last one first: the order in which they may be removed.
     pub(super) fn tables(self) -> &'static [&'static str] {
         match self {
-            Self::Collect => &[PAGES],
+            Self::Collect => &[PAGES, ARCHIVED_IMAGES],
             Self::Fetch => &[IMAGES, FETCH_LIST, IMAGE_USES],
             Self::Group => &[GROUPS, OCCURRENCES, IMAGE_CLUSTERS],
             Self::Describe => &[DESCRIPTIONS],
@@ -129,9 +132,10 @@ impl RunStage {
     /// Refuses input that is not whole: what is made of it would count as made of all.
     async fn need_input(self, ctx: &Context) -> Result<(), StageError> {
         let pages = ctx.run.manifests(PAGES).await?;
+        let layout = inputs::layout(&ctx.run, &ctx.config).await?;
         for step in STEPS.iter().filter(|step| self.reads().contains(&step.table)) {
             let parts = ctx.run.manifests(step.table).await?.len();
-            if parts == 0 || parts < parts_wanted(step.table, &pages, &ctx.config) {
+            if parts == 0 || parts < parts_wanted(step.table, &pages, &layout, &ctx.config) {
                 return Err(StageError::NoInput { stage: self.name(), before: step.stage.name() });
             }
         }
@@ -139,12 +143,15 @@ impl RunStage {
     }
 
     /// Runs it over what the stages before it committed.
-    async fn run(self, ctx: &Context, seeds: &Seeds) -> Result<(), StageError> {
+    async fn run(self, ctx: &Context, inputs: &Inputs) -> Result<(), StageError> {
         self.need_input(ctx).await?;
         let table = async |name| ctx.run.manifests(name).await;
         match self {
-            Self::Collect => collect::run(ctx, seeds).await?,
-            Self::Fetch => fetch::run(ctx, &table(PAGES).await?).await?,
+            Self::Collect => collect::run(ctx, inputs).await?,
+            Self::Fetch => {
+                let archived = table(ARCHIVED_IMAGES).await?;
+                fetch::run(ctx, &table(PAGES).await?, &archived).await?
+            }
             Self::Group => {
                 let uses = table(IMAGE_USES).await?;
                 group::run(ctx, &table(PAGES).await?, &uses, &table(IMAGES).await?).await?
@@ -223,24 +230,21 @@ pub async fn run(
     layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
     let mut config = layers.load()?;
     config.embed.settle();
-    let asks = first <= RunStage::Fetch;
-    let seeds = find_seeds(options, kept.as_ref(), &config, asks)?;
+    let inputs = inputs::find(options, kept.as_ref(), &config, (first, last)).await?;
     let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
     if let Some(stage) = options.redo {
         redo(&dir, stage).await?;
     }
     let tombstones = dir.tombstones().await?;
     let ctx = context(config, dir.clone(), tombstones, stop)?;
-    let kept_now = Kept {
-        config: toml::to_string(&*ctx.config).expect("a configuration is plain data"),
-        seeds: seeds.urls().iter().map(Url::to_string).collect(),
-    };
+    let in_force = toml::to_string(&*ctx.config).expect("a configuration is plain data");
+    let kept_now = inputs::keep(in_force, &inputs);
     // A configuration that a begun table refuses must not replace the one it was begun with.
     if kept.is_none() || options.redo.is_some() {
         dir.keep(&kept_now).await?;
     }
     check(&ctx, first, last).await?;
-    stages(&ctx, &seeds, first, last, bars, options.json).await?;
+    stages(&ctx, &inputs, first, last, bars, options.json).await?;
     dir.keep(&kept_now).await?;
     report(&ctx).await
 }
@@ -253,27 +257,6 @@ fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(RunError::Stages(text.to_owned())),
     }
-}
-
-fn find_seeds(
-    options: &Options,
-    kept: Option<&Kept>,
-    config: &Config,
-    asks: bool,
-) -> Result<Seeds, RunError> {
-    let given = if options.seed_urls.is_empty() {
-        kept.map(|kept| kept.seeds.as_slice()).unwrap_or_default()
-    } else {
-        &options.seed_urls
-    };
-    if given.is_empty() {
-        return Err(RunError::NoSeeds(options.out.clone()));
-    }
-    let urls = seeds::load(given)?;
-    if asks && config.crawl.contact.trim().is_empty() && !seeds::all_private(&urls, config) {
-        return Err(RunError::NoContact);
-    }
-    Ok(Seeds::new(urls))
 }
 
 /// Waits for another process to leave the run directory; none after Ctrl-C.
@@ -356,7 +339,7 @@ async fn check(ctx: &Context, first: RunStage, last: RunStage) -> Result<(), Sta
 
 async fn stages(
     ctx: &Context,
-    seeds: &Seeds,
+    inputs: &Inputs,
     first: RunStage,
     last: RunStage,
     bars: &MultiProgress,
@@ -366,7 +349,7 @@ async fn stages(
     for stage in wanted.filter(|stage| stage.is_wanted(&ctx.config)) {
         let progress = Progress::begin(stage.name(), bars, json);
         let ctx = Context { progress, ..ctx.clone() };
-        let outcome = stage.run(&ctx, seeds).await;
+        let outcome = stage.run(&ctx, inputs).await;
         ctx.progress.finish();
         outcome?;
     }
@@ -456,12 +439,17 @@ async fn dry_run(
     };
     let layers = Layers { run_dir: kept.as_ref().map(|k| k.config.clone()), ..layers.clone() };
     let config = layers.load()?;
-    let asks = first <= RunStage::Fetch;
-    let seeds = find_seeds(options, kept.as_ref(), &config, asks)?;
+    let inputs = inputs::find(options, kept.as_ref(), &config, (first, last)).await?;
     Client::new(&config)?;
     println!("would mine into {} (nothing is requested or written now)", options.out);
-    for url in seeds.urls() {
+    for url in inputs.seeds.urls() {
         println!("  seed  {url}");
+    }
+    for archive in &inputs.archives {
+        println!("  warc  {archive}");
+    }
+    for table in &inputs.tables {
+        println!("  table {table}");
     }
     println!(
         "  scope {:?}, at most {} links deep, {} pages a host, {} requests/s a host",

@@ -1,15 +1,18 @@
 //! What a run directory holds, finished or not.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RunError;
+use super::inputs;
 use super::run::RunStage;
 use crate::config::{Config, Layers};
 use crate::endpoint::{Totals, spent};
+use crate::stages::collect::Layout;
 use crate::store::{Manifest, RunDir, StoreError};
 use crate::table::{
-    DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
-    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
+    ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
+    IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
 };
 use crate::telemetry::{Step, funnel};
 
@@ -20,8 +23,9 @@ pub(super) struct StepInfo {
 }
 
 /// The tables in the order in which they are made.
-pub(super) const STEPS: [StepInfo; 13] = [
+pub(super) const STEPS: [StepInfo; 14] = [
     StepInfo { stage: RunStage::Collect, table: PAGES },
+    StepInfo { stage: RunStage::Collect, table: ARCHIVED_IMAGES },
     StepInfo { stage: RunStage::Fetch, table: IMAGE_USES },
     StepInfo { stage: RunStage::Fetch, table: FETCH_LIST },
     StepInfo { stage: RunStage::Fetch, table: IMAGES },
@@ -93,14 +97,18 @@ async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
 pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, StoreError> {
     let mut steps = Vec::new();
     let mut pages = Vec::new();
+    let layout = inputs::layout(dir, config).await?;
     for StepInfo { table, .. } in STEPS.into_iter().filter(|step| step.stage.is_wanted(config)) {
+        if table == ARCHIVED_IMAGES && layout.archives == 0 {
+            continue;
+        }
         let manifests = dir.manifests(table).await?;
         let counts = dir.counts(table).await?;
         let wip = dir.wip(table).await?;
         if table == PAGES {
             pages.clone_from(&manifests);
         }
-        let wanted = parts_wanted(table, &pages, config);
+        let wanted = parts_wanted(table, &pages, &layout, config);
         let mut note = match manifests.len() {
             0 if wip.entries == 0 && !dir.is_begun(table).await? => "not begun".to_owned(),
             n if n < wanted => format!("{n} of {wanted} parts"),
@@ -109,6 +117,7 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
         if wip.entries > 0 {
             note += &format!(", {} more in progress", wip.entries);
         }
+        note += &passed_over(&manifests);
         steps.push(Step {
             name: table.to_owned(),
             input: counts.input,
@@ -121,20 +130,32 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
     Ok(steps)
 }
 
+/// What the inputs held beside records for a table.
+fn passed_over(manifests: &[Manifest]) -> String {
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for (kind, n) in manifests.iter().flat_map(|manifest| &manifest.passed_over) {
+        *kinds.entry(kind).or_default() += n;
+    }
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    format!(" passed over: {}", kinds.join(", "))
+}
+
 /// Parts of a table that is whole; `pages` are those of the table of that name.
-pub(super) fn parts_wanted(table: &str, pages: &[Manifest], config: &Config) -> usize {
+pub(super) fn parts_wanted(
+    table: &str,
+    pages: &[Manifest],
+    layout: &Layout,
+    config: &Config,
+) -> usize {
     match table {
-        PAGES => (rounds(pages, config.crawl.partitions) * config.crawl.partitions) as usize,
+        PAGES => layout.wanted(pages),
+        ARCHIVED_IMAGES => layout.archives as usize,
         FETCH_LIST | IMAGES | IMAGE_CLUSTERS => config.filter.partitions as usize,
         // As many shards as there is data for.
         TRIPLETS | TEST_POOL => 0,
         _ => pages.len(),
     }
-}
-
-/// Rounds that the crawl has begun.
-fn rounds(pages: &[Manifest], partitions: u32) -> u32 {
-    let highest = pages.last().map_or(0, |manifest| manifest.part / partitions);
-    let more = pages.iter().any(|m| m.part / partitions == highest && m.rows("outbox") > 0);
-    highest + 1 + u32::from(more)
 }

@@ -94,6 +94,12 @@ reasons! {
         DuplicateUrl = "duplicate_url",
         /// Not HTML by content type and content.
         NotHtml = "not_html",
+        /// An archived answer with another status than 200.
+        NotOk = "not_ok",
+        /// The page's bytes hold fewer image tags than `archive.min_image_tags`.
+        FewImages = "few_images",
+        /// One of several records in a gzip member, which cannot be read by itself.
+        NotSeekable = "not_seekable",
         /// An ad rule matches the image URL.
         Ad = "ad",
         /// The page's own size hints say that it is too small.
@@ -196,6 +202,8 @@ reasons! {
         BadRedirect = "bad_redirect",
         /// The endpoint answered, with nothing that can be used.
         ReplyUnusable = "reply_unusable",
+        /// An archive or table that is damaged, cut off or no such file: what lies before the damage was read.
+        InputBroken = "input_broken",
         /// The image says it is of a known format and does not decode.
         DecodeError = "decode_error",
         /// Decoding took longer than `fetch.decode_timeout_s`.

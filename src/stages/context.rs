@@ -177,6 +177,14 @@ pub enum StageError {
         /// The key and both values.
         mismatch: Mismatch,
     },
+    /// An archive or table that cannot be read now.
+    #[error("reading {name}: {problem}; run again with the same --out to go on")]
+    Input {
+        /// Path or URL.
+        name: String,
+        /// Why not.
+        problem: String,
+    },
     /// A global plan failed.
     #[error("planning over {table}: {problem}")]
     Plan {

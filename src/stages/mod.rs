@@ -1,9 +1,12 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
-//! ([`context`]), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
+//! ([`context`]), where archives are read ([`archives`]), lists of what is never taken
+//! ([`blocklist`]), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
 //! pages are made of ([`html`]) and what vectors were made by ([`vectors`]) are all they share.
 
+pub mod archives;
 pub mod asking;
 pub mod batch;
+pub mod blocklist;
 pub mod collect;
 pub mod context;
 pub mod describe;

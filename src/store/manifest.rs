@@ -18,6 +18,9 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileInfo>,
     /// What went in and what came of it.
     pub counts: Counts,
+    /// What the input held beside records for this table, by kind: neither in nor out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_over: BTreeMap<String, u64>,
     /// Hash of the table's fingerprint.
     pub fingerprint: String,
     /// Version of the software that wrote it.

@@ -17,6 +17,7 @@ pub struct PartWriter<R: Row, O: Row = Reject> {
     rejects: RowWriter<Reject>,
     outbox: Option<RowWriter<O>>,
     counts: Counts,
+    passed_over: BTreeMap<String, u64>,
 }
 
 impl<R: Row, O: Row> PartWriter<R, O> {
@@ -28,8 +29,8 @@ impl<R: Row, O: Row> PartWriter<R, O> {
         let rejects_folder = format!("rejects/{name}");
         let rejects =
             RowWriter::create(store, file_path(&rejects_folder, part, &nonce), Layout::Part)?;
-        let counts = Counts::default();
-        Ok(Self { table, part, nonce, rows, rejects, outbox: None, counts })
+        let (counts, passed_over) = (Counts::default(), BTreeMap::new());
+        Ok(Self { table, part, nonce, rows, rejects, outbox: None, counts, passed_over })
     }
 
     /// Adds a row.
@@ -42,6 +43,11 @@ impl<R: Row, O: Row> PartWriter<R, O> {
     pub async fn reject(&mut self, reject: Reject) -> Result<(), StoreError> {
         self.counts.reject(reject.reason);
         self.rejects.push(reject).await
+    }
+
+    /// Notes what the input held beside records for this table, by kind.
+    pub fn pass_over(&mut self, counts: BTreeMap<String, u64>) {
+        self.passed_over = counts;
     }
 
     /// Adds a row of the second output.
@@ -81,6 +87,7 @@ impl<R: Row, O: Row> PartWriter<R, O> {
             part: self.part,
             files,
             counts: self.counts,
+            passed_over: self.passed_over,
             fingerprint: self.table.fingerprint().into(),
             software: env!("CARGO_PKG_VERSION").into(),
         };

@@ -204,7 +204,8 @@ impl<R: Row> RowStream<R> {
     }
 }
 
-/// Opens a file for the columns that `R` has, `batch_rows` rows at a time.
+/// Opens a file for the columns that `R` has, `batch_rows` rows at a time. A column that may be null may
+/// be missing.
 pub async fn read_rows<R: Row>(
     store: &Store,
     path: &str,
@@ -214,10 +215,18 @@ pub async fn read_rows<R: Row>(
     let reader = ObjectReader::new(store.objects(), path);
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(corrupt)?;
     let wanted = R::fields();
-    let names: Vec<&str> = wanted.iter().map(|field| field.name().as_str()).collect();
-    for name in &names {
-        if builder.schema().column_with_name(name).is_none() {
-            return Err(StoreError::corrupt(path, format!("column {name} is missing")));
+    let mut names: Vec<&str> = Vec::new();
+    for field in &wanted {
+        match builder.schema().column_with_name(field.name()) {
+            Some(_) => names.push(field.name()),
+            // Files of earlier versions lack what came later; that is null in them.
+            None if field.is_nullable() => {}
+            None => {
+                return Err(StoreError::corrupt(
+                    path,
+                    format!("column {} is missing", field.name()),
+                ));
+            }
         }
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);

@@ -1,5 +1,5 @@
-//! What a run directory keeps beside its tables: configuration and seeds, so that a rerun needs
-//! only `--out`.
+//! What a run directory keeps beside its tables: configuration, seeds and other inputs, so that a rerun
+//! needs only `--out`.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -32,6 +32,12 @@ pub struct Kept {
     pub config: String,
     /// Seed URLs, sorted.
     pub seeds: Vec<String>,
+    /// WARC files by absolute path or URL, in the order given; part k of `pages` is of the k-th.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<String>,
+    /// Tables of images by absolute path, in the order given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
 }
 
 impl RunDir {

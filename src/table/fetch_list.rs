@@ -3,7 +3,8 @@
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
-use super::columns::{required, text};
+use super::archived_images::ArchivedAt;
+use super::columns::{optional, required, text};
 use crate::store::Row;
 
 /// One image URL on one page, after the rules that need no other page.
@@ -57,6 +58,8 @@ pub struct FetchTarget {
     pub page_url: String,
     /// How many such pages show it.
     pub page_count: u32,
+    /// Where an archive has it: it is read from there and not requested.
+    pub archived: Option<ArchivedAt>,
 }
 
 impl Row for FetchTarget {
@@ -66,10 +69,12 @@ impl Row for FetchTarget {
             text("image_url"),
             text("page_url"),
             required("page_count", DataType::UInt32),
+            optional("archived", DataType::Struct(ArchivedAt::fields().into())),
         ]
     }
 
     fn weight(&self) -> usize {
-        self.host.len() + self.image_url.len() + self.page_url.len() + 96
+        let archived = self.archived.as_ref().map_or(0, |at| at.archive.len());
+        self.host.len() + self.image_url.len() + self.page_url.len() + archived + 96
     }
 }

@@ -1,5 +1,6 @@
 //! How records become rows: the columns of every table, in one place.
 
+mod archived_images;
 pub mod columns;
 mod fetch_list;
 mod groups;
@@ -10,6 +11,7 @@ mod rejects;
 mod shards;
 mod triplets;
 
+pub use archived_images::{ArchivedAt, ArchivedImage};
 pub use fetch_list::{FetchTarget, ImageUse};
 pub use links::OutboxLink;
 pub use pages::{PageImages, PageKey};
@@ -17,6 +19,8 @@ pub use shards::{PoolImage, Triplet};
 
 /// Stage 1: pages and their image references.
 pub const PAGES: &str = "pages";
+/// Stage 1: images that lie in archives beside the pages.
+pub const ARCHIVED_IMAGES: &str = "archived_images";
 /// Stage 2: image references that survive the rules on the URL alone.
 pub const IMAGE_USES: &str = "image_uses";
 /// Stage 2: each image URL that is worth a request, once.

@@ -17,7 +17,8 @@ use crate::stages::context::StageError;
 use crate::stages::{collect, fetch};
 use crate::store::{Manifest, Row, RunDir, StoreError, read_rows};
 use crate::table::{
-    FETCH_LIST, FetchTarget, IMAGE_USES, IMAGES, ImageUse, OutboxLink, PAGES, PageKey,
+    ARCHIVED_IMAGES, ArchivedImage, FETCH_LIST, FetchTarget, IMAGE_USES, IMAGES, ImageUse,
+    OutboxLink, PAGES, PageKey,
 };
 
 /// Blanks what was taken back wherever a run keeps it. Rows stay, so that others keep their numbers.
@@ -100,6 +101,8 @@ async fn lists(dir: &RunDir, gone: &Gone) -> Result<(), StoreError> {
     }
     let parts = dir.manifests(PAGES).await?;
     small(dir, &parts, "outbox", |row: &mut OutboxLink| scrub::link(row, gone)).await?;
+    let parts = dir.manifests(ARCHIVED_IMAGES).await?;
+    small(dir, &parts, "rows", |row: &mut ArchivedImage| scrub::archived(row, gone)).await?;
     let parts = dir.manifests(IMAGE_USES).await?;
     small(dir, &parts, "rows", |row: &mut ImageUse| scrub::image_use(row, gone)).await
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Image, ImageId, ImageRef, Page, Reason, Reject, Tombstones};
 use crate::stages::{collect, fetch};
 use crate::store::Row;
-use crate::table::{FetchTarget, ImageUse, OutboxLink};
+use crate::table::{ArchivedImage, FetchTarget, ImageUse, OutboxLink};
 
 /// What is gone.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +182,15 @@ pub fn target(row: &mut FetchTarget, gone: &Gone) -> bool {
     let image = gone.clear(&mut row.image_url);
     let page = gone.clear(&mut row.page_url);
     let host = gone.clear_host(&mut row.host);
+    if image {
+        row.archived = None;
+    }
     image | page | host
+}
+
+/// Blanks what names a gone image in an archive.
+pub fn archived(row: &mut ArchivedImage, gone: &Gone) -> bool {
+    gone.clear(&mut row.url)
 }
 
 /// Blanks a reject of a gone URL, or of what a gone page led to: no more than its reason is left.
@@ -222,6 +230,13 @@ pub fn visit(row: &mut collect::Visit, gone: &Gone) -> bool {
             row.page = None;
             row.reject = Some(Reject::new(row.key.as_str(), Reason::Forgotten, ""));
         }
+    }
+    if let Some(of) = &mut row.image
+        && archived(of, gone)
+    {
+        changed = true;
+        row.image = None;
+        row.reject = Some(Reject::new(row.key.as_str(), Reason::Forgotten, ""));
     }
     changed
 }

@@ -1,4 +1,6 @@
-//! Stage 1, `collect`: from seed URLs to the table `pages`.
+//! Stage 1, `collect`: from seed URLs, WARC files and tables of images to the table `pages`.
+//!
+//! [`inputs`] says which parts come of what. Part k of an [`archive`] is what the k-th WARC file holds.
 //!
 //! Hosts are spread over parts by hash. A part is crawled host by host, level by level, each level
 //! sorted by URL before limits apply, so that the result does not depend on timing. A link to a host
@@ -6,9 +8,11 @@
 //! visited, [`visit`] visits one URL, [`host`] crawls one host, [`resolve`] drops duplicates, and
 //! [`part`] commits.
 
+mod archive;
 pub mod extract;
 mod frontier;
 mod host;
+mod inputs;
 mod part;
 mod resolve;
 mod rounds;
@@ -16,6 +20,7 @@ mod scope;
 mod sitemap;
 mod visit;
 
+pub use inputs::{Inputs, Layout};
 pub use rounds::{Seeds, run};
 pub use scope::CrawlScope;
 pub use visit::Visit;

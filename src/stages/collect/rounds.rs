@@ -1,16 +1,20 @@
-//! Rounds over all parts, until no link is left to follow.
+//! All parts of `pages`: WARC files, tables, and the crawl in rounds until no link is left to follow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use url::Url;
 
 use super::STAGE;
+use super::archive::{ArchivePart, Rules};
+use super::inputs::Inputs;
 use super::part::PartCrawl;
 use super::scope::CrawlScope;
 use crate::record::{Page, host_key, partition};
+use crate::stages::blocklist;
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, Table};
-use crate::table::{OutboxLink, PAGES};
+use crate::table::{ARCHIVED_IMAGES, OutboxLink, PAGES};
 
 /// Where a crawl begins: parsed and sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +35,49 @@ impl Seeds {
     }
 }
 
-/// Crawls until the table `pages` is complete; gives its manifests.
-pub async fn run(ctx: &Context, seeds: &Seeds) -> Result<Vec<Manifest>, StageError> {
-    let table = open_table(&ctx.run, PAGES, STAGE, &fingerprint(ctx, seeds)).await?;
+/// Makes the table `pages` of everything there is to make it of; gives its manifests.
+pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
+    let table = open_table(&ctx.run, PAGES, STAGE, &fingerprint(ctx, inputs)?).await?;
+    let mut committed = archived(ctx, inputs, &table).await?;
+    if !inputs.seeds.0.is_empty() {
+        committed.extend(crawled(ctx, inputs, table).await?);
+    }
+    Ok(committed)
+}
+
+/// The parts of all WARC files, a few files side by side.
+async fn archived(
+    ctx: &Context,
+    inputs: &Inputs,
+    pages: &Table<Page>,
+) -> Result<Vec<Manifest>, StageError> {
+    if inputs.archives.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fingerprint = inputs.add_to(Fingerprint::new());
+    let images = open_table(&ctx.run, ARCHIVED_IMAGES, STAGE, &fingerprint).await?;
+    let rules = Arc::new(Rules::load(ctx)?);
+    let at_once = ctx.threads();
+    let segment_bytes = (ctx.config.store.segment_bytes / at_once).max(256 << 10);
+    let parts = inputs.archives.iter().zip(0..).map(|(archive, part)| {
+        let (rules, archive) = (Arc::clone(&rules), archive.clone());
+        let part = ArchivePart { ctx, rules, pages, images: &images, part, archive, segment_bytes };
+        async move { part.run().await }
+    });
+    ctx.all(parts, at_once).await
+}
+
+/// Crawls, round after round.
+async fn crawled(
+    ctx: &Context,
+    inputs: &Inputs,
+    table: Table<Page>,
+) -> Result<Vec<Manifest>, StageError> {
+    let seeds = &inputs.seeds;
     let crawl = Crawl {
         ctx,
         scope: CrawlScope::new(ctx.config.crawl.scope, seeds.urls()),
+        first: inputs.layout(&ctx.config).first_crawled(),
         parts: ctx.config.crawl.partitions,
         table,
     };
@@ -54,19 +95,35 @@ pub async fn run(ctx: &Context, seeds: &Seeds) -> Result<Vec<Manifest>, StageErr
 }
 
 /// What `pages` depends on: seeds and `[crawl]`, but for what only decides who is asked, and the
-/// limits of `[http]` that decide what is given up.
-fn fingerprint(ctx: &Context, seeds: &Seeds) -> Fingerprint {
-    let http = &ctx.config.http;
-    let urls: Vec<&str> = seeds.0.iter().map(Url::as_str).collect();
-    Fingerprint::new()
-        .with_section("crawl", &ctx.config.crawl, &["contact"])
-        .with("http.max_redirects", http.max_redirects)
-        .with("seed_urls", urls)
+/// limits of `[http]` that decide what is given up; files, and what decides over what is in them.
+fn fingerprint(ctx: &Context, inputs: &Inputs) -> Result<Fingerprint, StageError> {
+    let config = &ctx.config;
+    let urls: Vec<&str> = inputs.seeds.0.iter().map(Url::as_str).collect();
+    let mut fingerprint = inputs
+        .add_to(Fingerprint::new())
+        .with_section("crawl", &config.crawl, &["contact"])
+        .with("http.max_redirects", config.http.max_redirects)
+        .with("seed_urls", urls);
+    if !inputs.archives.is_empty() {
+        let hosts = blocklist::digest("crawl.block_hosts", &config.crawl.block_hosts)?;
+        let urls = blocklist::digest("filter.block_urls", &config.filter.block_urls)?;
+        fingerprint = fingerprint
+            .with_section("archive", &config.archive, &["base"])
+            .with("filter.languages", config.filter.languages.clone())
+            .with("hosts in crawl.block_hosts", hosts)
+            .with("filter.block_urls", urls);
+    }
+    if !inputs.tables.is_empty() {
+        fingerprint = fingerprint.with_section("tables", &config.tables, &[]);
+    }
+    Ok(fingerprint)
 }
 
 struct Crawl<'a> {
     ctx: &'a Context,
     scope: CrawlScope,
+    /// The number of the first part.
+    first: u32,
     parts: u32,
     table: Table<Page>,
 }
@@ -89,9 +146,12 @@ impl Crawl<'_> {
         let segment_bytes = (self.ctx.config.store.segment_bytes / active).max(256 << 10);
         let parts = (0..self.parts).map(|k| {
             let entries = by_part.remove(&k).unwrap_or_default();
-            let earlier: Vec<Manifest> =
-                committed.iter().filter(|m| m.part % self.parts == k).cloned().collect();
-            let part = round * self.parts + k;
+            let earlier: Vec<Manifest> = committed
+                .iter()
+                .filter(|m| (m.part - self.first) % self.parts == k)
+                .cloned()
+                .collect();
+            let part = self.first + round * self.parts + k;
             async move {
                 if let Some(manifest) = self.table.manifest(part).await? {
                     self.table.discard_segments(part).await?;

@@ -10,11 +10,14 @@ use url::Url;
 use super::extract::{self, Extracted, Limits};
 use super::resolve::Brief;
 use super::scope::CrawlScope;
+use crate::config::Crawl;
 use crate::http::optout::Directives;
+use crate::http::robots::Tokens;
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::record::{ImageId, Page, Reason, Reject, host_key, registrable_domain};
 use crate::stages::context::Context;
 use crate::store::{Row, SegmentEntry};
+use crate::table::ArchivedImage;
 use crate::table::columns::{list, optional, required, text};
 
 /// URLs up to this length are read off a page, so that those over `crawl.max_url_length` are counted;
@@ -34,12 +37,25 @@ pub struct Visit {
     pub reject: Option<Reject>,
     /// In-scope links to follow, this host's and others'.
     pub links: Vec<String>,
+    /// An image instead of a page, in an archive.
+    pub image: Option<ArchivedImage>,
 }
 
 impl Visit {
     /// A URL that gave no page.
     pub fn rejected(depth: u32, reject: Reject) -> Self {
-        Self { key: reject.url.clone(), depth, page: None, reject: Some(reject), links: Vec::new() }
+        let (key, links) = (reject.url.clone(), Vec::new());
+        Self { key, depth, page: None, reject: Some(reject), links, image: None }
+    }
+
+    /// A record of an archive that is an image.
+    pub fn of_image(key: String, image: ArchivedImage) -> Self {
+        Self { key, depth: 0, page: None, reject: None, links: Vec::new(), image: Some(image) }
+    }
+
+    /// A page that was not asked for, and so leads nowhere.
+    pub fn of_page(key: String, page: Page) -> Self {
+        Self { key, depth: 0, page: Some(page), reject: None, links: Vec::new(), image: None }
     }
 }
 
@@ -57,13 +73,15 @@ impl Row for Visit {
             optional("page", DataType::Struct(Page::fields().into())),
             optional("reject", DataType::Struct(Reject::fields().into())),
             list("links", DataType::Utf8),
+            optional("image", DataType::Struct(ArchivedImage::fields().into())),
         ]
     }
 
     fn weight(&self) -> usize {
         let links: usize = self.links.iter().map(|link| link.len() + 24).sum();
         let page = self.page.as_ref().map_or(0, Row::weight);
-        links + page + self.reject.as_ref().map_or(0, Row::weight) + 128
+        let image = self.image.as_ref().map_or(0, Row::weight);
+        links + page + image + self.reject.as_ref().map_or(0, Row::weight) + 128
     }
 }
 
@@ -97,11 +115,7 @@ async fn read(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32, fetched:
         return reject(Reason::NotHtml, &content_type.essence);
     }
     let said = ctx.client.directives(&fetched.url, &fetched.headers).await;
-    let limits = Limits {
-        max_images: ctx.config.crawl.max_images_per_page,
-        max_url_length: ctx.config.crawl.max_url_length.max(READ_URL_LENGTH),
-        ..Limits::default()
-    };
+    let limits = limits(&ctx.config.crawl);
     let fetched = Arc::new(fetched);
     let charset = content_type.charset;
     let extracted = {
@@ -111,18 +125,32 @@ async fn read(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32, fetched:
         })
         .await
     };
-    let tokens = ctx.client.tokens();
-    let said = extracted.robots_meta.iter().fold(said, |said, (name, content)| {
-        said.union(Directives::from_meta(name, content, tokens))
-    });
+    let said = with_meta(said, &extracted, ctx.client.tokens());
     let links = if said.nofollow { Vec::new() } else { followed(scope, &extracted) };
     match said.reason(&ctx.config.crawl.opt_outs) {
         Some(reason) => Visit { links, ..reject(reason, "") },
         None => {
             let page = page(url, depth, &fetched, extracted);
-            Visit { key: url.to_string(), depth, page: Some(page), reject: None, links }
+            let key = url.to_string();
+            Visit { key, depth, page: Some(page), reject: None, links, image: None }
         }
     }
+}
+
+/// What is read of one page.
+pub(super) fn limits(crawl: &Crawl) -> Limits {
+    Limits {
+        max_images: crawl.max_images_per_page,
+        max_url_length: crawl.max_url_length.max(READ_URL_LENGTH),
+        ..Limits::default()
+    }
+}
+
+/// What was said about a page outside of it, and in its `<meta>`.
+pub(super) fn with_meta(said: Directives, page: &Extracted, tokens: &Tokens) -> Directives {
+    page.robots_meta.iter().fold(said, |said, (name, content)| {
+        said.union(Directives::from_meta(name, content, tokens))
+    })
 }
 
 /// In-scope links; the canonical URL is one of them. A link around a thumbnail leads to an image
@@ -134,7 +162,8 @@ fn followed(scope: &CrawlScope, extracted: &Extracted) -> Vec<String> {
     pages.map(Url::to_string).collect()
 }
 
-fn page(url: &Url, depth: u32, fetched: &Fetched, extracted: Extracted) -> Page {
+/// The row of a page.
+pub(super) fn page(url: &Url, depth: u32, fetched: &Fetched, extracted: Extracted) -> Page {
     let content_language = header(fetched, "content-language");
     Page {
         url: fetched.url.to_string(),
@@ -162,15 +191,16 @@ fn header(fetched: &Fetched, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-struct ContentType {
-    is_html: bool,
-    essence: String,
-    charset: Option<String>,
+/// What an answer says that it is.
+pub(super) struct ContentType {
+    pub(super) is_html: bool,
+    pub(super) essence: String,
+    pub(super) charset: Option<String>,
 }
 
 impl ContentType {
     /// By header; where there is none, by what the body begins with.
-    fn of(fetched: &Fetched) -> Self {
+    pub(super) fn of(fetched: &Fetched) -> Self {
         let Some(value) = header(fetched, "content-type") else {
             let start = fetched.body.trim_ascii_start();
             let is_html = ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| {
@@ -211,7 +241,7 @@ impl Row for Memo {
     fn fields() -> Vec<FieldRef> {
         Visit::fields()
             .into_iter()
-            .filter(|f| !matches!(f.name().as_str(), "depth" | "reject"))
+            .filter(|f| !matches!(f.name().as_str(), "depth" | "reject" | "image"))
             .collect()
     }
 

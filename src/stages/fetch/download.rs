@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::STAGE;
-use super::blocklist::{self, ContentBlocklist};
+use super::{STAGE, archived};
+use crate::http::optout::Directives;
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::imaging::{JPEG_DECODER, prepare_guarded};
 use crate::record::{Image, Reason, Reject};
+use crate::stages::blocklist::{self, ContentBlocklist};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{
     Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows,
@@ -188,17 +189,31 @@ impl Download<'_> {
         if self.ctx.tombstones.covers_url(&target.image_url) {
             return Err((Reason::Forgotten, String::new()));
         }
-        let answer = self.ctx.client.get(&url, Kind::Image).await;
-        let fetched = match answer {
+        let archived = match &target.archived {
+            Some(at) => archived::answer(self.ctx, &url, at).await?,
+            None => None,
+        };
+        let (fetched, said) = match archived {
+            Some(fetched) => {
+                let said = Directives::from_headers(&fetched.headers, self.ctx.client.tokens());
+                (fetched, said)
+            }
+            None => self.request(&url).await?,
+        };
+        if let Some(reason) = said.reason(&self.ctx.config.crawl.opt_outs) {
+            return Err((reason, String::new()));
+        }
+        self.prepare(target, fetched).await
+    }
+
+    async fn request(&self, url: &Url) -> Result<(Fetched, Directives), (Reason, String)> {
+        let fetched = match self.ctx.client.get(url, Kind::Image).await {
             Ok(Answer::Fetched(fetched)) => *fetched,
             Ok(Answer::Elsewhere(to)) => return Err((Reason::BadRedirect, to.to_string())),
             Err(FetchError { reason, detail, .. }) => return Err((reason, detail)),
         };
         let said = self.ctx.client.directives(&fetched.url, &fetched.headers).await;
-        if let Some(reason) = said.reason(&self.ctx.config.crawl.opt_outs) {
-            return Err((reason, String::new()));
-        }
-        self.prepare(target, fetched).await
+        Ok((fetched, said))
     }
 
     async fn prepare(

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use url::Url;
 
 use super::STAGE;
-use super::blocklist;
 use super::rules::UrlRules;
 use crate::config::Config;
 use crate::record::{ImageRef, Reason, Reject, Tombstones, host_key, partition};
+use crate::stages::blocklist;
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Table, read_rows};
 use crate::table::{IMAGE_USES, ImageUse, PageImages};

@@ -12,16 +12,17 @@ use crate::config::Filter;
 use crate::record::{Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Manifest, Ordered, PlainPart, Row, Sql, Store, Table};
-use crate::table::columns::{required, text};
-use crate::table::{FETCH_LIST, FetchTarget};
+use crate::table::columns::{optional, required, text};
+use crate::table::{ArchivedAt, FETCH_LIST, FetchTarget};
 
 /// Plans over all parts of `pages` and `image_uses`.
 pub async fn run(
     ctx: &Context,
     pages: &[Manifest],
     uses: &[Manifest],
+    archives: &[Manifest],
 ) -> Result<Vec<Manifest>, StageError> {
-    let fingerprint = filter::fingerprint(&ctx.config)?.with_inputs(uses);
+    let fingerprint = filter::fingerprint(&ctx.config)?.with_inputs(&[uses, archives].concat());
     let table: Table<FetchTarget> = open_table(&ctx.run, FETCH_LIST, STAGE, &fingerprint).await?;
     let parts = ctx.config.filter.partitions;
     let committed = table.manifests().await?;
@@ -30,7 +31,8 @@ pub async fn run(
     }
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
-    let mut fates = fates(ctx.run.store(), &ctx.config.filter, memory, pages, uses).await?;
+    let inputs = Inputs { pages, uses, archives };
+    let mut fates = fates(ctx.run.store(), &ctx.config.filter, memory, inputs).await?;
     let mut manifests = Vec::new();
     for part in 0..parts {
         manifests.push(write(&table, part, &mut fates).await?);
@@ -47,7 +49,7 @@ async fn write(
     let mut input = 0;
     while let Some(fate) = fates.next_if(|fate| fate.part == part).await? {
         input += 1;
-        let Fate { host, image_url, page_url, page_count, fate, .. } = fate;
+        let Fate { host, image_url, page_url, page_count, fate, archived, .. } = fate;
         let reject = |reason, image_url| Reject {
             page_url: page_url.clone(),
             ..Reject::new(image_url, reason, "")
@@ -55,7 +57,9 @@ async fn write(
         match fate {
             FETCH => {
                 let page_count = u32::try_from(page_count).unwrap_or(u32::MAX);
-                writer.push(FetchTarget { host, image_url, page_url, page_count }).await?;
+                let archived = archived.as_deref().and_then(place);
+                let target = FetchTarget { host, image_url, page_url, page_count, archived };
+                writer.push(target).await?;
             }
             BARREN => writer.reject(reject(Reason::TooFewCandidates, image_url)).await?,
             _ => writer.reject(reject(Reason::Boilerplate, image_url)).await?,
@@ -71,8 +75,27 @@ const BARREN: i64 = 1;
 /// It is boilerplate wherever it is shown.
 const BOILERPLATE: i64 = 2;
 
+/// The first place that an archive has an image at, as one text: plans find the least of texts in
+/// bounded memory.
+const ARCHIVED: &str = "
+    SELECT url, min(concat(archived['archive'], ' ',
+        lpad(CAST(archived['offset'] AS VARCHAR), 20, '0'), ' ',
+        CAST(archived['length'] AS VARCHAR))) AS place
+    FROM archives GROUP BY url";
+
+/// The same where nothing is archived.
+const NOTHING_ARCHIVED: &str = "
+    SELECT '' AS url, CAST(NULL AS VARCHAR) AS place";
+
+/// Reads what [`ARCHIVED`] makes.
+fn place(text: &str) -> Option<ArchivedAt> {
+    let mut words = text.rsplitn(3, ' ');
+    let (length, offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(ArchivedAt { archive: words.next()?.to_owned(), offset, length })
+}
+
 /// The plan. A URL's fate is the best one that any page gives it.
-fn sql(filter: &Filter) -> String {
+fn sql(filter: &Filter, archived: &str) -> String {
     format!(
         "WITH
          sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
@@ -98,12 +121,18 @@ fn sql(filter: &Filter) -> String {
                  CASE WHEN common THEN {BOILERPLATE}
                       WHEN candidates < {min_candidates} THEN {BARREN}
                       ELSE {FETCH} END AS fate
-             FROM counted)
-         SELECT part, host, image_url,
-             coalesce(min(CASE WHEN fate = {FETCH} THEN page_url END), min(page_url)) AS page_url,
-             sum(CASE WHEN fate = {FETCH} THEN 1 ELSE 0 END) AS page_count,
-             min(fate) AS fate
-         FROM fates GROUP BY part, host, image_url
+             FROM counted),
+         urls AS (
+             SELECT part, host, image_url,
+                 coalesce(min(CASE WHEN fate = {FETCH} THEN page_url END), min(page_url))
+                     AS page_url,
+                 sum(CASE WHEN fate = {FETCH} THEN 1 ELSE 0 END) AS page_count,
+                 min(fate) AS fate
+             FROM fates GROUP BY part, host, image_url),
+         archived AS ({archived})
+         SELECT urls.part, urls.host, urls.image_url, urls.page_url, urls.page_count, urls.fate,
+             archived.place AS archived
+         FROM urls LEFT JOIN archived ON urls.image_url = archived.url
          ORDER BY part, host, image_url",
         min_pages = filter.boilerplate_min_pages,
         share = filter.boilerplate_share,
@@ -119,6 +148,7 @@ struct Fate {
     page_url: String,
     page_count: i64,
     fate: i64,
+    archived: Option<String>,
 }
 
 impl Row for Fate {
@@ -130,6 +160,7 @@ impl Row for Fate {
             text("page_url"),
             required("page_count", DataType::Int64),
             required("fate", DataType::Int64),
+            optional("archived", DataType::Utf8),
         ]
     }
 
@@ -138,13 +169,19 @@ impl Row for Fate {
     }
 }
 
+/// The tables that the plan is over.
+struct Inputs<'a> {
+    pages: &'a [Manifest],
+    uses: &'a [Manifest],
+    archives: &'a [Manifest],
+}
+
 /// The plan's rows in order of parts.
 async fn fates(
     store: &Store,
     filter: &Filter,
     memory: usize,
-    pages: &[Manifest],
-    uses: &[Manifest],
+    Inputs { pages, uses, archives }: Inputs<'_>,
 ) -> Result<Ordered<Fate>, StageError> {
     if uses.iter().all(|manifest| manifest.rows("rows") == 0) {
         return Ok(Ordered::empty());
@@ -152,7 +189,12 @@ async fn fates(
     let session = Sql::new(store, memory)?;
     session.register("pages", pages, "rows").await?;
     session.register("uses", uses, "rows").await?;
-    Ok(Ordered::new(session.query(&sql(filter)).await?))
+    let has_archived = archives.iter().any(|manifest| manifest.rows("rows") > 0);
+    if has_archived {
+        session.register("archives", archives, "rows").await?;
+    }
+    let archived = if has_archived { ARCHIVED } else { NOTHING_ARCHIVED };
+    Ok(Ordered::new(session.query(&sql(filter, archived)).await?))
 }
 
 #[cfg(test)]
@@ -257,7 +299,8 @@ mod tests {
         let pages = [page_part.commit(PAGES_IN_TEST).await.unwrap()];
         let uses = [use_part.commit(total).await.unwrap()];
         let filter = Filter::default();
-        let mut fates = super::fates(run.store(), &filter, MEMORY, &pages, &uses).await.unwrap();
+        let inputs = Inputs { pages: &pages, uses: &uses, archives: &[] };
+        let mut fates = super::fates(run.store(), &filter, MEMORY, inputs).await.unwrap();
         let mut found = Vec::new();
         for part in 0..2 {
             while let Some(fate) = fates.next_if(|fate| fate.part == part).await.unwrap() {

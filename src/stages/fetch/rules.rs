@@ -5,9 +5,9 @@ use adblock::lists::{FilterSet, ParseOptions};
 use adblock::request::Request;
 use url::Url;
 
-use super::blocklist::{self, UrlBlocklist};
 use crate::config::Config;
 use crate::record::{ImageRef, Reason};
+use crate::stages::blocklist::{self, UrlBlocklist};
 use crate::stages::context::StageError;
 use crate::table::PageImages;
 use crate::text;

@@ -9,6 +9,7 @@ mod flow;
 mod html;
 mod page;
 mod place;
+mod scan;
 pub mod srcset;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use url::Url;
 use crate::record::ImageRef;
 
 pub use charset::label_in;
+pub use scan::may_hold_images;
 
 /// What one page may fill, so that no page can fill memory. Texts are measured in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,125 @@
+//! What a run begins with: seeds, WARC files and tables, from the command line or as kept.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::lists::{self, is_list};
+use super::run::{Options, RunStage};
+use super::{RunError, seeds};
+use crate::config::Config;
+use crate::http::Client;
+use crate::stages::archives::is_url;
+use crate::stages::collect::{Inputs, Layout, Seeds};
+use crate::store::{Kept, RunDir, StoreError};
+use crate::warc::{Reader, WarcError};
+
+/// Finds all inputs; what no flag names is as the run directory keeps it.
+pub(super) async fn find(
+    options: &Options,
+    kept: Option<&Kept>,
+    config: &Config,
+    (first, last): (RunStage, RunStage),
+) -> Result<Inputs, RunError> {
+    let kept = kept.cloned().unwrap_or_default();
+    let or_kept = |given: &[String], kept| if given.is_empty() { kept } else { given.to_vec() };
+    let seeds = seeds::load(&or_kept(&options.seed_urls, kept.seeds))?;
+    let archives = match options.archives.as_slice() {
+        [] => kept.archives,
+        given => resolve_archives(given, config).await?,
+    };
+    let tables = match options.tables.as_slice() {
+        [] => kept.tables,
+        given => given.iter().map(|name| absolute("--table", name)).collect::<Result<_, _>>()?,
+    };
+    if seeds.is_empty() && archives.is_empty() && tables.is_empty() {
+        return Err(RunError::NoSeeds(options.out.clone()));
+    }
+    let fetches = (first..=last).contains(&RunStage::Fetch);
+    let asks_unknown_hosts = fetches && !(archives.is_empty() && tables.is_empty());
+    let asked = seeds.iter().cloned().chain(archives.iter().filter_map(|a| Url::parse(a).ok()));
+    let asks = first <= RunStage::Fetch
+        && (asks_unknown_hosts || !seeds::all_private(&asked.collect::<Vec<_>>(), config));
+    if asks && config.crawl.contact.trim().is_empty() {
+        return Err(RunError::NoContact);
+    }
+    Ok(Inputs { seeds: Seeds::new(seeds), archives, tables })
+}
+
+/// What is kept of inputs for the next run, beside the configuration.
+pub(super) fn keep(config: String, inputs: &Inputs) -> Kept {
+    Kept {
+        config,
+        seeds: inputs.seeds.urls().iter().map(Url::to_string).collect(),
+        archives: inputs.archives.clone(),
+        tables: inputs.tables.clone(),
+    }
+}
+
+/// The parts of `pages` that a run directory's inputs give.
+pub(super) async fn layout(dir: &RunDir, config: &Config) -> Result<Layout, StoreError> {
+    // Status is asked of directories from before anything else was kept.
+    let kept = dir.kept().await?.unwrap_or_default();
+    Ok(Layout::new(kept.seeds.len(), kept.archives.len(), kept.tables.len(), config))
+}
+
+/// WARC files by absolute path or URL, those of lists in their place, each once.
+async fn resolve_archives(given: &[String], config: &Config) -> Result<Vec<String>, RunError> {
+    let mut client: Option<Arc<Client>> = None;
+    let mut found: Vec<String> = Vec::new();
+    for name in given {
+        if !is_list(name) {
+            found.push(archive(name)?);
+            continue;
+        }
+        if is_url(name) && client.is_none() {
+            client = Some(Arc::new(Client::new(config)?));
+        }
+        for line in lists::read(name, client.as_deref()).await? {
+            let place = lists::resolve(name, &line, &config.archive.base);
+            found.push(archive(&place)?);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|name| seen.insert(name.clone()));
+    Ok(found)
+}
+
+/// Checks one WARC file: what its name says, and on disk what it begins with.
+fn archive(name: &str) -> Result<String, RunError> {
+    let refuse = |problem: String| RunError::Input { flag: "--warc", name: name.into(), problem };
+    match name.split_once("://") {
+        Some(("http" | "https", _)) => {
+            return Url::parse(name).map(String::from).map_err(|error| refuse(error.to_string()));
+        }
+        Some((scheme, _)) => {
+            let problem = format!("{scheme}:// is not read; give https:// or a file");
+            return Err(refuse(problem));
+        }
+        None => {}
+    }
+    let path = absolute("--warc", name)?;
+    let file = File::open(&path).map_err(|error| refuse(error.to_string()))?;
+    let first = Reader::new(file).and_then(|mut reader| reader.next_record());
+    match first {
+        Err(error @ (WarcError::Foreign(_) | WarcError::Io(_))) => Err(refuse(error.to_string())),
+        // Damage is for the run to count.
+        Ok(_) | Err(_) => Ok(path),
+    }
+}
+
+/// The path of a file that is there, whatever folder the next run is started in.
+fn absolute(flag: &'static str, name: &str) -> Result<String, RunError> {
+    let refuse = |problem: String| RunError::Input { flag, name: name.into(), problem };
+    if is_url(name) {
+        return Err(refuse("is no file".into()));
+    }
+    let path = Path::new(name).canonicalize().map_err(|error| refuse(error.to_string()))?;
+    if !path.is_file() {
+        return Err(refuse("is no file".into()));
+    }
+    let path = path.into_os_string().into_string();
+    path.map_err(|_| refuse("the path is not UTF-8".into()))
+}
