@@ -12,7 +12,7 @@ use super::{RunError, seeds};
 use crate::config::Config;
 use crate::http::Client;
 use crate::stages::archives::is_url;
-use crate::stages::collect::{Inputs, Layout, Seeds};
+use crate::stages::collect::{Inputs, Layout, Seeds, tables};
 use crate::store::{Kept, RunDir, StoreError};
 use crate::warc::{Reader, WarcError};
 
@@ -32,7 +32,7 @@ pub(super) async fn find(
     };
     let tables = match options.tables.as_slice() {
         [] => kept.tables,
-        given => given.iter().map(|name| absolute("--table", name)).collect::<Result<_, _>>()?,
+        given => given.iter().map(|name| table(name, config)).collect::<Result<_, _>>()?,
     };
     if seeds.is_empty() && archives.is_empty() && tables.is_empty() {
         return Err(RunError::NoSeeds(options.out.clone()));
@@ -108,6 +108,17 @@ fn archive(name: &str) -> Result<String, RunError> {
         // Damage is for the run to count.
         Ok(_) | Err(_) => Ok(path),
     }
+}
+
+/// Checks one table: that it is there, of a known format, and has its columns.
+fn table(name: &str, config: &Config) -> Result<String, RunError> {
+    let path = absolute("--table", name)?;
+    tables::check(Path::new(&path), &config.tables).map_err(|error| RunError::Input {
+        flag: "--table",
+        name: name.into(),
+        problem: error.to_string(),
+    })?;
+    Ok(path)
 }
 
 /// The path of a file that is there, whatever folder the next run is started in.

@@ -35,3 +35,4 @@ mod support;
 #[cfg(feature = "torch")]
 mod train;
 mod truth;
+mod warc;

@@ -1,6 +1,7 @@
 //! Stage 1, `collect`: from seed URLs, WARC files and tables of images to the table `pages`.
 //!
-//! [`inputs`] says which parts come of what. Part k of an [`archive`] is what the k-th WARC file holds.
+//! [`inputs`] says which parts come of what. Part k of an [`archive`] is what the k-th WARC file
+//! holds; [`tables`] are spread over parts by page.
 //!
 //! Hosts are spread over parts by hash. A part is crawled host by host, level by level, each level
 //! sorted by URL before limits apply, so that the result does not depend on timing. A link to a host
@@ -18,6 +19,7 @@ mod resolve;
 mod rounds;
 mod scope;
 mod sitemap;
+pub mod tables;
 mod visit;
 
 pub use inputs::{Inputs, Layout};

@@ -7,9 +7,10 @@ use url::Url;
 
 use super::STAGE;
 use super::archive::{ArchivePart, Rules};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Layout};
 use super::part::PartCrawl;
 use super::scope::CrawlScope;
+use super::tables;
 use crate::record::{Page, host_key, partition};
 use crate::stages::blocklist;
 use crate::stages::context::{Context, StageError, open_table};
@@ -39,6 +40,10 @@ impl Seeds {
 pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
     let table = open_table(&ctx.run, PAGES, STAGE, &fingerprint(ctx, inputs)?).await?;
     let mut committed = archived(ctx, inputs, &table).await?;
+    if !inputs.tables.is_empty() {
+        let Layout { archives, tables: parts, .. } = inputs.layout(&ctx.config);
+        committed.extend(tables::run(ctx, &inputs.tables, &table, archives, parts).await?);
+    }
     if !inputs.seeds.0.is_empty() {
         committed.extend(crawled(ctx, inputs, table).await?);
     }
