@@ -37,8 +37,12 @@ pub struct ArchivedImage {
     pub status: u16,
     /// The media type that it was sent with; empty where none was.
     pub media_type: String,
-    /// Where it lies.
-    pub archived: ArchivedAt,
+    /// Path or URL of the WARC file.
+    pub archive: String,
+    /// The record's first byte in it.
+    pub record_offset: u64,
+    /// Bytes of the file that the record takes.
+    pub record_length: u64,
 }
 
 impl Row for ArchivedImage {
@@ -47,11 +51,13 @@ impl Row for ArchivedImage {
             text("url"),
             required("status", DataType::UInt16),
             text("media_type"),
-            required("archived", DataType::Struct(ArchivedAt::fields().into())),
+            text("archive"),
+            required("record_offset", DataType::UInt64),
+            required("record_length", DataType::UInt64),
         ]
     }
 
     fn weight(&self) -> usize {
-        self.url.len() + self.media_type.len() + self.archived.archive.len() + 96
+        self.url.len() + self.media_type.len() + self.archive.len() + 96
     }
 }

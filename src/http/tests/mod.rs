@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bodies;
+mod downloads;
 mod redirects;
 mod robots;
 mod statuses;

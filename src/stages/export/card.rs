@@ -165,6 +165,7 @@ mod tests {
             part: 0,
             files: BTreeMap::from([("rows".into(), file)]),
             counts: Counts::default(),
+            passed_over: Default::default(),
             fingerprint: String::new(),
             software: String::new(),
         };

@@ -78,9 +78,8 @@ const BOILERPLATE: i64 = 2;
 /// The first place that an archive has an image at, as one text: plans find the least of texts in
 /// bounded memory.
 const ARCHIVED: &str = "
-    SELECT url, min(concat(archived['archive'], ' ',
-        lpad(CAST(archived['offset'] AS VARCHAR), 20, '0'), ' ',
-        CAST(archived['length'] AS VARCHAR))) AS place
+    SELECT url, min(concat(archive, ' ', lpad(CAST(record_offset AS VARCHAR), 20, '0'), ' ',
+        CAST(record_length AS VARCHAR))) AS place
     FROM archives GROUP BY url";
 
 /// The same where nothing is archived.

@@ -38,11 +38,12 @@ pub async fn run(
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
     let plan = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;
-    let (mut places, boilerplate) = plan;
+    let (mut places, boilerplate, mut repeated) = plan;
     let mut manifests = Vec::new();
     for part in pages {
         ctx.go_on()?;
-        manifests.push(write(ctx, &table, part.part, (&mut places, &boilerplate)).await?);
+        let plan = (&mut places, &boilerplate, &mut repeated);
+        manifests.push(write(ctx, &table, part.part, plan).await?);
     }
     Ok(manifests)
 }
@@ -51,7 +52,7 @@ async fn write(
     ctx: &Context,
     table: &Table<Occurrence>,
     part: u32,
-    (places, boilerplate): (&mut Ordered<Place>, &Boilerplate),
+    (places, boilerplate, repeated): (&mut Ordered<Place>, &Boilerplate, &mut Repeated),
 ) -> Result<Manifest, StageError> {
     let mut writer: PlainPart<Occurrence> = table.part(part)?;
     let mut input = 0;
@@ -62,10 +63,17 @@ async fn write(
         page.extend(places.take_run(same_page).await?);
         input += page.len() as u64;
         let is_gone = ctx.tombstones.covers_url(&page[0].page_url);
+        let was_shown = repeated.get_mut(&page[0].page_url);
+        let is_repeated = was_shown.is_some_and(|shown| std::mem::replace(shown, true));
+        let of_page = match (is_gone, is_repeated) {
+            (true, _) => Some(Reason::Forgotten),
+            (false, true) => Some(Reason::DuplicateUrl),
+            (false, false) => None,
+        };
         let objections = objections(&page, boilerplate, ctx.config.group.min_images as usize);
         for (place, objection) in page.into_iter().zip(objections) {
             let Place { position, page_url, image_url, look, .. } = place;
-            match if is_gone { Some(Reason::Forgotten) } else { objection } {
+            match of_page.or(objection) {
                 None => {
                     writer.push(Occurrence { page_row, position, image_url, look }).await?;
                 }
@@ -117,6 +125,29 @@ fn boilerplate_sql(config: &Group) -> String {
         min_pages = config.boilerplate_min_pages,
         share = config.boilerplate_share,
     )
+}
+
+/// Pages that several inputs hold: a group is named by its page's URL, so only one may have it.
+const REPEATED: &str = "
+    SELECT url FROM pages WHERE url <> '' GROUP BY url HAVING count(*) > 1";
+
+/// Whether a page of a URL that comes again has been seen: the first with images of use stays. Few
+/// URLs are in more than one archive of a crawl.
+type Repeated = HashMap<String, bool>;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PageUrl {
+    url: String,
+}
+
+impl Row for PageUrl {
+    fn fields() -> Vec<FieldRef> {
+        vec![text("url")]
+    }
+
+    fn weight(&self) -> usize {
+        self.url.len() + 24
+    }
 }
 
 /// Every use of an image that is of use, page by page.
@@ -176,10 +207,10 @@ async fn plan(
     pages: &[Manifest],
     uses: &[Manifest],
     clusters: &[Manifest],
-) -> Result<(Ordered<Place>, Boilerplate), StageError> {
+) -> Result<(Ordered<Place>, Boilerplate, Repeated), StageError> {
     let has_rows = |parts: &[Manifest]| parts.iter().any(|part| part.rows("rows") > 0);
     if !has_rows(uses) || !has_rows(clusters) {
-        return Ok((Ordered::empty(), Boilerplate::new()));
+        return Ok((Ordered::empty(), Boilerplate::new(), Repeated::new()));
     }
     let session = Sql::new(store, memory)?;
     session.register("pages", pages, "rows").await?;
@@ -192,7 +223,12 @@ async fn plan(
             boilerplate.entry(domain).or_default().insert(cluster_key);
         }
     }
-    Ok((Ordered::new(session.query(PLACES).await?), boilerplate))
+    let mut repeated = Repeated::new();
+    let mut rows = session.query::<PageUrl>(REPEATED).await?;
+    while let Some(batch) = rows.next().await? {
+        repeated.extend(batch.into_iter().map(|page| (page.url, false)));
+    }
+    Ok((Ordered::new(session.query(PLACES).await?), boilerplate, repeated))
 }
 
 #[cfg(test)]
@@ -316,7 +352,7 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let clusters = [cluster_part.commit(total).await.unwrap()];
         let config = Group::default();
-        let (mut places, boilerplate) =
+        let (mut places, boilerplate, _) =
             plan(run.store(), &config, MEMORY, &pages, &uses, &clusters).await.unwrap();
         let mut found = Vec::new();
         while let Some(page) = places.next_run(|place| place.page_row).await.unwrap() {

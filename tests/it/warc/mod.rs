@@ -2,6 +2,7 @@
 
 mod archive;
 mod inputs;
+mod repeats;
 mod resume;
 mod site;
 mod tables;

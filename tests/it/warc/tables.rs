@@ -70,10 +70,14 @@ async fn pages_come_together_from_rows_of_several_files() {
     let reasons: Vec<_> = rejects.iter().map(|reject| reject.reason).collect();
     assert!(reasons.len() == 2 && reasons.contains(&Reason::BadUrl), "{rejects:?}");
     assert!(reasons.contains(&Reason::InputBroken), "{rejects:?}");
-    let mut found: Vec<_> = tabled.images.iter().map(|image| &image.image_id).collect();
-    let mut expected: Vec<_> = live.images.iter().map(|image| &image.image_id).collect();
-    (found.sort(), expected.sort());
-    assert_eq!(found, expected);
+    // Fewer pages know of an image here, so more can count as boilerplate of its site.
+    let boilerplate = tabled.rejects_of("fetch_list").iter().map(|reject| reject.url.as_str());
+    let boilerplate: Vec<_> = boilerplate.collect();
+    let found: Vec<_> = tabled.images.iter().map(|image| &image.image_id).collect();
+    for image in live.images.iter().filter(|i| !boilerplate.contains(&i.url.as_str())) {
+        assert!(found.contains(&&image.image_id), "{} is missing", image.url);
+    }
+    assert!(found.len() * 10 > live.images.len() * 9, "{} images", found.len());
     assert!(!tabled.triplets.is_empty());
     let pages = mined.world.log().into_iter().filter(|access| access.path.ends_with(".html"));
     assert_eq!(pages.count(), 0, "a page was asked for");

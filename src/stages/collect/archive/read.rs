@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
-use reqwest::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -15,7 +14,7 @@ use super::rules::Rules;
 use crate::http::Fetched;
 use crate::imaging::Format;
 use crate::record::{Reason, Reject};
-use crate::table::{ArchivedAt, ArchivedImage};
+use crate::table::ArchivedImage;
 use crate::warc::payload::{Answer, PayloadError};
 use crate::warc::{Head, Reader, RecordType, WarcError};
 
@@ -118,8 +117,14 @@ impl FileReader<'_> {
                     return Ok(self.send(Visit { key, ..Visit::rejected(0, reject) }));
                 };
                 let archive = self.name.to_owned();
-                let archived = ArchivedAt { archive, offset: extent.offset, length: extent.length };
-                let image = ArchivedImage { url: text, status, media_type, archived };
+                let image = ArchivedImage {
+                    url: text,
+                    status,
+                    media_type,
+                    archive,
+                    record_offset: extent.offset,
+                    record_length: extent.length,
+                };
                 return Ok(self.send(Visit::of_image(key, image)));
             }
             Kind::Neither(reason, detail) => {
@@ -162,7 +167,8 @@ impl FileReader<'_> {
             }
             Err(error) => return neither(Reason::BodyBroken, &error.to_string()),
         };
-        if !answer.headers.contains_key(CONTENT_TYPE) && Format::sniff(&body).is_ok() {
+        // Some servers send images as pages, and some say nothing.
+        if Format::sniff(&body).is_ok() {
             return Ok(Kind::Image(answer.status, media_type));
         }
         let Answer { status, headers } = answer;
