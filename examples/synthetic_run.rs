@@ -50,7 +50,8 @@ async fn main() -> Result<()> {
         image_part.commit(images).await?;
     }
     let config = toml::to_string(&Config::default())?;
-    run.keep(&Kept { config, seeds: vec!["http://127.0.0.1/".into()] }).await?;
+    let seeds = vec!["http://127.0.0.1/".into()];
+    run.keep(&Kept { config, seeds, ..Kept::default() }).await?;
     Ok(())
 }
 

@@ -49,10 +49,13 @@ fn read(path: &str, mut visit: impl FnMut(&Url, &[u8], Extracted)) -> Result<()>
             continue;
         }
         let Some(answer) = Answer::read(&mut reader, &head)? else { continue };
-        if answer.status != 200 || !matches!(&*answer.media_type(), "text/html" | "application/xhtml+xml") {
+        if answer.status != 200
+            || !matches!(&*answer.media_type(), "text/html" | "application/xhtml+xml")
+        {
             continue;
         }
-        let url = Url::parse(head.target_uri.as_deref().unwrap_or_default()).context("target URI")?;
+        let url =
+            Url::parse(head.target_uri.as_deref().unwrap_or_default()).context("target URI")?;
         let body = answer.body(&mut reader, MAX_PAGE_BYTES)?;
         let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok());
         let charset = content_type.and_then(label_in);

@@ -162,8 +162,8 @@ impl Client {
         let mut at = url.clone();
         for _ in 0..=self.config.http.max_redirects {
             self.check(&at)?;
-            let _permit = self.host(&at).admit().await?;
-            at = match self.exchange.open(&at, headers.clone()).await? {
+            let turn = self.host(&at).admit().await?;
+            at = match self.exchange.open(&at, headers.clone(), turn).await? {
                 Opening::Opened(opened) => return Ok(opened),
                 Opening::Redirect(to) => to,
             };

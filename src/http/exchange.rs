@@ -111,6 +111,7 @@ pub(super) enum Reply {
 pub(super) struct Opened {
     pub(super) response: Response,
     _slot: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// What opening a file came to, if not to an error.
@@ -161,8 +162,13 @@ impl Exchange {
         })
     }
 
-    /// One request whose body the caller reads. The URL was checked and the host was asked before.
-    pub(super) async fn open(&self, url: &Url, headers: HeaderMap) -> Result<Opening, FetchError> {
+    /// One request whose body the caller reads. The URL was checked, and its host gave this `turn`.
+    pub(super) async fn open(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Opening, FetchError> {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         let slot = slot.expect("the semaphore is never closed");
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +176,7 @@ impl Exchange {
         let response = self.answer(request.headers(headers)).await?;
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Opening::Redirect),
-            200 | 206 => Ok(Opening::Opened(Opened { response, _slot: slot })),
+            200 | 206 => Ok(Opening::Opened(Opened { response, _slot: slot, _turn: turn })),
             _ => Err(of_status(response.status(), response.headers())),
         }
     }

@@ -68,8 +68,6 @@ pub struct Head {
     pub content_type: Option<String>,
     /// Content-Length of the block in bytes, as declared.
     pub length: u64,
-    /// WARC-Truncated: why the writer cut the block.
-    pub truncated: Option<String>,
 }
 
 /// Fields as they are read, line by line.
@@ -87,7 +85,6 @@ impl Fields {
             date: None,
             content_type: None,
             length: 0,
-            truncated: None,
         };
         Self { head, record_type: None, length: None }
     }
@@ -109,8 +106,6 @@ impl Fields {
             self.head.date = self.head.date.or_else(|| micros(&text()));
         } else if is("content-type") {
             self.head.content_type.get_or_insert_with(text);
-        } else if is("warc-truncated") {
-            self.head.truncated.get_or_insert_with(text);
         }
     }
 

@@ -39,7 +39,7 @@ impl Site {
         command.status().is_ok_and(|status| status.success())
     }
 
-    fn url(&self, host: u8) -> String {
+    pub(crate) fn url(&self, host: u8) -> String {
         format!("http://127.0.0.{host}:{}/en/index.html", self.port)
     }
 

@@ -2,22 +2,24 @@
 
 use std::io::Write;
 
+use super::super::Reader;
 use super::super::payload::{Answer, PayloadError};
-use super::super::{Head, Reader};
 use super::support::{gzip, record, response};
 
 const CAP: usize = 1 << 16;
 
-fn read(record: &[u8]) -> (Head, Option<Answer>, Option<Result<Vec<u8>, PayloadError>>) {
+type Body = Result<Vec<u8>, PayloadError>;
+
+fn read(record: &[u8]) -> (Option<Answer>, Option<Body>) {
     let mut reader = Reader::new(record).unwrap();
     let head = reader.next_record().unwrap().unwrap();
     let answer = Answer::read(&mut reader, &head).unwrap();
     let body = answer.as_ref().map(|answer| answer.body(&mut reader, CAP));
-    (head, answer, body)
+    (answer, body)
 }
 
 fn body_of(answer: &[u8]) -> Result<String, PayloadError> {
-    let (_, _, body) = read(&response("http://a.example/", answer));
+    let (_, body) = read(&response("http://a.example/", answer));
     body.unwrap().map(|body| String::from_utf8(body).unwrap())
 }
 
@@ -34,7 +36,7 @@ fn heads_are_read_leniently() {
         ("HTTP/1.1 999 No\r\n\r\n", None),
         ("", None),
     ] {
-        let (_, answer, body) = read(&response("http://a.example/", head.as_bytes()));
+        let (answer, body) = read(&response("http://a.example/", head.as_bytes()));
         assert_eq!(answer.as_ref().map(|answer| answer.status), status, "{head:?}");
         if let (Some(200), Some(answer)) = (status, answer) {
             assert_eq!(answer.media_type(), "text/html", "{head:?}");
@@ -46,7 +48,7 @@ fn heads_are_read_leniently() {
 #[test]
 fn a_resource_has_its_type_in_the_record() {
     let record = record("resource", "http://a.example/", "Text/HTML; charset=x", b"<p>HTTP");
-    let (_, answer, body) = read(&record);
+    let (answer, body) = read(&record);
     let answer = answer.unwrap();
     assert_eq!((answer.status, answer.media_type().as_str()), (200, "text/html"));
     assert_eq!(body.unwrap().unwrap(), b"<p>HTTP");

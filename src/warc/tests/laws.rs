@@ -137,7 +137,7 @@ fn an_error_of_the_disk_is_none_of_the_file() {
         }
     }
     for form in [Form::Plain, Form::Members] {
-        let noise = (0..2000u32).map(|n| (n * n >> 3) as u8).collect();
+        let noise = (0..2000u32).map(|n| ((n * n) >> 3) as u8).collect();
         let bytes = file(&[noise, b"two".to_vec()], form);
         let mut reader =
             Reader::new(std::io::Read::chain(&bytes[..bytes.len() - 20], Fails)).unwrap();

@@ -87,11 +87,14 @@ pub fn write(path: &Path, records: &[Vec<u8>]) {
     std::fs::write(path, bytes.collect::<Vec<u8>>()).unwrap();
 }
 
+/// Paths that were asked for, with their ranges.
+type Log = Vec<(String, Option<String>)>;
+
 /// A server of files that breaks off in the middle of what is not a range, and logs what it is asked.
 pub struct FileServer {
     /// Where it listens.
     pub address: SocketAddr,
-    log: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    log: Arc<Mutex<Log>>,
 }
 
 impl FileServer {
@@ -111,16 +114,12 @@ impl FileServer {
     }
 
     /// Paths that were asked for, with their ranges.
-    pub fn log(&self) -> Vec<(String, Option<String>)> {
+    pub fn log(&self) -> Log {
         self.log.lock().unwrap().clone()
     }
 }
 
-fn serve(
-    mut stream: TcpStream,
-    folder: &Path,
-    log: &Mutex<Vec<(String, Option<String>)>>,
-) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, folder: &Path, log: &Mutex<Log>) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -7,6 +7,8 @@
 mod page;
 mod rows;
 mod spill;
+#[cfg(test)]
+mod tests;
 
 pub use rows::{TableError, check};
 pub(super) use spill::run;
