@@ -28,7 +28,7 @@ pub(super) async fn find(
     let seeds = seeds::load(&or_kept(&options.seed_urls, kept.seeds))?;
     let archives = match options.archives.as_slice() {
         [] => kept.archives,
-        given => resolve_archives(given, config).await?,
+        given => resolve_archives(given, config, options.dry_run).await?,
     };
     let tables = match options.tables.as_slice() {
         [] => kept.tables,
@@ -65,12 +65,17 @@ pub(super) async fn layout(dir: &RunDir, config: &Config) -> Result<Layout, Stor
     Ok(Layout::new(kept.seeds.len(), kept.archives.len(), kept.tables.len(), config))
 }
 
-/// WARC files by absolute path or URL, those of lists in their place, each once.
-async fn resolve_archives(given: &[String], config: &Config) -> Result<Vec<String>, RunError> {
+/// WARC files by absolute path or URL, those of lists in their place, each once. A dry run names lists
+/// that would be downloaded.
+async fn resolve_archives(
+    given: &[String],
+    config: &Config,
+    dry_run: bool,
+) -> Result<Vec<String>, RunError> {
     let mut client: Option<Arc<Client>> = None;
     let mut found: Vec<String> = Vec::new();
     for name in given {
-        if !is_list(name) {
+        if !is_list(name) || (dry_run && is_url(name)) {
             found.push(archive(name)?);
             continue;
         }
