@@ -184,6 +184,7 @@ fn of_a_run_directory_only_what_manifests_name_is_read() {
             part,
             files: [("rows".to_owned(), file)].into(),
             counts: Default::default(),
+            passed_over: Default::default(),
             fingerprint: String::new(),
             software: String::new(),
         };
