@@ -49,22 +49,29 @@ impl ArchivePart<'_> {
         }
         self.ctx.go_on()?;
         let mut log = self.pages.segments::<Visit>(self.part).await?;
-        let known: HashSet<String> = log.keys().await?.into_iter().collect();
+        let (mut known, mut briefs) = (HashSet::new(), Vec::new());
+        log.for_each(|memo: Memo| {
+            known.insert(memo.key.clone());
+            briefs.extend(of_record(memo));
+        })
+        .await?;
         let (sender, receiver) = mpsc::channel(64);
         let (read, kept) = tokio::join!(
-            self.read(known, sender),
+            self.read(known, &mut briefs, sender),
             log.keep(receiver, self.segment_bytes, self.ctx.segment_age())
         );
         kept?;
         let passed_over = read?;
         self.ctx.go_on()?;
-        self.commit(log, passed_over).await
+        self.commit(log, briefs, passed_over).await
     }
 
-    /// Reads the file on one thread and its pages on all of them.
+    /// Reads the file on one thread and its pages on all of them; adds what finding duplicates needs of
+    /// these to `briefs`.
     async fn read(
         &self,
         known: HashSet<String>,
+        briefs: &mut Vec<Brief>,
         out: mpsc::Sender<Visit>,
     ) -> Result<PassedOver, StageError> {
         let (sender, mut found) = mpsc::channel(WAITING);
@@ -80,6 +87,7 @@ impl ArchivePart<'_> {
             while let Some(visit) = visits.next().await {
                 self.ctx.progress.add_total(1);
                 self.ctx.progress.done(visit.reject.as_ref().map(|reject| reject.reason));
+                briefs.extend(of_record(Memo::of(&visit)));
                 // Nobody takes visits when they cannot be kept; the part then fails with the reason.
                 if out.send(visit).await.is_err() {
                     return;
@@ -114,12 +122,10 @@ impl ArchivePart<'_> {
     async fn commit(
         &self,
         mut log: SegmentLog<Visit>,
+        briefs: Vec<Brief>,
         passed_over: PassedOver,
     ) -> Result<Manifest, StageError> {
         let _turn = self.ctx.commits.acquire().await.expect("the semaphore is never closed");
-        log.flush().await?;
-        let mut briefs: Vec<Brief> = Vec::new();
-        log.for_each(|memo: Memo| briefs.extend(of_record(memo))).await?;
         let duplicates = resolve::duplicates(&briefs, &HashSet::new());
         drop(briefs);
         let mut pages: PlainPart<Page> = self.pages.part(self.part)?;
