@@ -82,10 +82,6 @@ const ARCHIVED: &str = "
         CAST(record_length AS VARCHAR))) AS place
     FROM archives GROUP BY url";
 
-/// The same where nothing is archived.
-const NOTHING_ARCHIVED: &str = "
-    SELECT '' AS url, CAST(NULL AS VARCHAR) AS place";
-
 /// Reads what [`ARCHIVED`] makes.
 fn place(text: &str) -> Option<ArchivedAt> {
     let mut words = text.rsplitn(3, ' ');
@@ -94,7 +90,14 @@ fn place(text: &str) -> Option<ArchivedAt> {
 }
 
 /// The plan. A URL's fate is the best one that any page gives it.
-fn sql(filter: &Filter, archived: &str) -> String {
+fn sql(filter: &Filter, has_archived: bool) -> String {
+    let (place, join) = match has_archived {
+        true => (
+            "archived.place",
+            format!("LEFT JOIN ({ARCHIVED}) AS archived ON urls.image_url = archived.url"),
+        ),
+        false => ("CAST(NULL AS VARCHAR)", String::new()),
+    };
     format!(
         "WITH
          sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
@@ -127,11 +130,10 @@ fn sql(filter: &Filter, archived: &str) -> String {
                      AS page_url,
                  sum(CASE WHEN fate = {FETCH} THEN 1 ELSE 0 END) AS page_count,
                  min(fate) AS fate
-             FROM fates GROUP BY part, host, image_url),
-         archived AS ({archived})
+             FROM fates GROUP BY part, host, image_url)
          SELECT urls.part, urls.host, urls.image_url, urls.page_url, urls.page_count, urls.fate,
-             archived.place AS archived
-         FROM urls LEFT JOIN archived ON urls.image_url = archived.url
+             {place} AS archived
+         FROM urls {join}
          ORDER BY part, host, image_url",
         min_pages = filter.boilerplate_min_pages,
         share = filter.boilerplate_share,
@@ -192,8 +194,7 @@ async fn fates(
     if has_archived {
         session.register("archives", archives, "rows").await?;
     }
-    let archived = if has_archived { ARCHIVED } else { NOTHING_ARCHIVED };
-    Ok(Ordered::new(session.query(&sql(filter, archived)).await?))
+    Ok(Ordered::new(session.query(&sql(filter, has_archived)).await?))
 }
 
 #[cfg(test)]
