@@ -17,10 +17,10 @@ from selectolax.lexbor import LexborHTMLParser
 PAGE = "http://127.0.0.1:8090/en/page.html"
 
 
-def images(html):
+def images(html, url=PAGE):
     tree = LexborHTMLParser(html)
     base = tree.css_first("base[href]")
-    base = urljoin(PAGE, base.attributes["href"]) if base else PAGE
+    base = urljoin(url, base.attributes["href"]) if base else url
     found = []
     for img in tree.css("img"):
         src = img.attributes.get("src")
@@ -38,8 +38,12 @@ def rate(pages, seconds):
     return count / (time.process_time() - start)
 
 
-def ours(binary, folder, seconds):
-    return json.loads(subprocess.run([binary, folder, str(seconds)], stdout=subprocess.PIPE, check=True).stdout)
+def ours(binary, path, seconds):
+    return json.loads(subprocess.run([binary, path, str(seconds)], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def web(urls):
+    return {urldefrag(url).url for url in urls if url.startswith(("http://", "https://"))}
 
 
 def main(binary, folder, seconds=3, rounds=3):
@@ -58,8 +62,7 @@ def main(binary, folder, seconds=3, rounds=3):
     print(f"ratio       {mine / peer:8.2f}")
     different = 0
     for name, html in pages.items():
-        theirs = {urldefrag(url).url for url, _ in images(html)}
-        theirs = {url for url in theirs if url.startswith(("http://", "https://"))}
+        theirs = web(url for url, _ in images(html))
         found = set(reports[0]["images"][name])
         if theirs != found:
             different += 1

@@ -7,29 +7,15 @@ lazy attributes, all of which ours does in its time.
 
 import glob
 import gzip
-import json
 import os
-import subprocess
 import sys
 import time
-from urllib.parse import urldefrag, urljoin
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
-from selectolax.lexbor import LexborHTMLParser
+
+from extract_selectolax import images, ours, web
 
 HTML = ("text/html", "application/xhtml+xml")
-
-
-def images(html, url):
-    tree = LexborHTMLParser(html)
-    base = tree.css_first("base[href]")
-    base = urljoin(url, base.attributes["href"]) if base else url
-    found = []
-    for img in tree.css("img"):
-        src = img.attributes.get("src")
-        if src:
-            found.append((urljoin(base, src.strip()), img.attributes.get("alt")))
-    return found
 
 
 def pages(path):
@@ -50,14 +36,6 @@ def rate(path, seconds):
             images(html, url)
             count += 1
     return count / (time.process_time() - start)
-
-
-def ours(binary, path, seconds):
-    return json.loads(subprocess.run([binary, path, str(seconds)], stdout=subprocess.PIPE, check=True).stdout)
-
-
-def web(urls):
-    return {urldefrag(url).url for url in urls if url.startswith(("http://", "https://"))}
 
 
 def main(binary, path, seconds=3, rounds=3):

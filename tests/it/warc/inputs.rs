@@ -3,6 +3,7 @@
 use magiclens_demo::Options;
 
 use super::archive::{FileServer, gzip, records, write};
+use super::is_refused;
 use super::site::command;
 use crate::support::{Mined, mine, run, shared};
 
@@ -84,12 +85,7 @@ async fn what_is_no_warc_file_is_refused_with_what_it_looks_like() {
         ("s3://bucket/a.warc.gz", "s3:// is not read"),
         ("http://", "empty host"),
     ] {
-        let mut command = mine(folder.path());
-        command.args(["--warc", name, "--out", "run", "--set", "crawl.contact=a@b.example"]);
-        let output = run(command).await;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{name}: {stderr}");
-        assert!(stderr.contains(expected), "{name}: {stderr}");
+        is_refused(folder.path(), "--warc", name, expected).await;
     }
     assert!(!folder.path().join("run/run.json").exists(), "a refused run left something");
 }

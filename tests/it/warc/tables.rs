@@ -7,8 +7,9 @@ use magiclens::record::{Page, Reason};
 use magiclens_demo::{Options, Rng};
 
 use super::archive::gzip;
+use super::is_refused;
 use super::site::command;
-use crate::support::{Mined, mine, run, wait};
+use crate::support::{Mined, run, wait};
 
 /// Image URLs and alternative texts of pages by URL, each image once, in the order of URLs.
 fn shown(pages: &[Page]) -> BTreeMap<String, Vec<(String, String)>> {
@@ -114,11 +115,6 @@ async fn a_table_without_its_columns_is_refused() {
         ("a.parquet", "--table a.parquet: "),
         ("none.csv", "No such file"),
     ] {
-        let mut command = mine(folder.path());
-        command.args(["--table", name, "--out", "run", "--set", "crawl.contact=a@b.example"]);
-        let output = run(command).await;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{name}: {stderr}");
-        assert!(stderr.contains(expected), "{name}: {stderr}");
+        is_refused(folder.path(), "--table", name, expected).await;
     }
 }
