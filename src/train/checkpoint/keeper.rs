@@ -117,7 +117,8 @@ impl Keeper {
         disk::remove_folder(&replaced)
     }
 
-    /// Points to a checkpoint that is in place; says whether it is the best.
+    /// Points to a checkpoint that is in place; says whether it is the best. `latest` comes last: who goes
+    /// on from there need not ask whether the best was still to be written.
     fn point(&self, step: u64, score: Option<f64>) -> Result<bool, CheckpointError> {
         let pointer = Pointer::to(step, score);
         let failed = |file: &'static str| {
@@ -127,11 +128,11 @@ impl Keeper {
                 source: error.into(),
             }
         };
-        pointer.write(self.folder(), LATEST).map_err(failed(LATEST))?;
         let is_best = self.is_best(step, score);
         if is_best {
             pointer.write(self.folder(), BEST).map_err(failed(BEST))?;
         }
+        pointer.write(self.folder(), LATEST).map_err(failed(LATEST))?;
         Ok(is_best)
     }
 

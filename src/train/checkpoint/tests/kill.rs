@@ -63,7 +63,8 @@ fn kills_at_any_moment_leave_the_last_checkpoint_whole() {
             let opened = shelf.open(&Which::Step(step)).unwrap();
             assert_eq!(opened.state, state(step));
         }
-        assert!(shelf.open(&Which::Best).unwrap().state.step + 3 >= latest.state.step);
+        // Every third is the best so far, and known as such before it is the latest.
+        assert!(shelf.open(&Which::Best).unwrap().state.step + 3 > latest.state.step);
         torn += u64::from(!leftovers(&checkpoints).is_empty());
         drop(Keeper::open(&checkpoints, 2).unwrap());
         assert_eq!(leftovers(&checkpoints), Vec::<String>::new());
