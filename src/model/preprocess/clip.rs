@@ -32,12 +32,33 @@ pub(super) fn prepare(
     };
     let across = fixed_point(region.width, width, centre(width, size));
     let down = fixed_point(region.height, height, centre(height, size));
-    let rows = down.first()..down.end();
-    let narrow = narrowed(image, region, rows.clone(), &across, size);
-    let mut row = vec![0; size * 3];
-    for (at, (first, weights)) in down.iter().enumerate() {
-        add_up(&narrow[(first - rows.start) * size * 3..], weights, &mut row);
-        normalise(&row, at, spec, out);
+    let taps = [&across, &down];
+    pulp::Arch::new().dispatch(Scaling { image, region, spec, taps, out });
+}
+
+/// Scaling a region and normalising it.
+struct Scaling<'a> {
+    image: RgbView<'a>,
+    region: Region,
+    spec: &'a ImageSpec,
+    taps: [&'a Taps<i32>; 2],
+    out: &'a mut [f32],
+}
+
+impl pulp::NullaryFnOnce for Scaling<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { image, region, spec, taps: [across, down], out } = self;
+        let size = spec.size;
+        let rows = down.first()..down.end();
+        let narrow = narrowed(image, region, rows.clone(), across, size);
+        let mut row = vec![0; size * 3];
+        for (at, (first, weights)) in down.iter().enumerate() {
+            add_up(&narrow[(first - rows.start) * size * 3..], weights, &mut row);
+            normalise(&row, at, spec, out);
+        }
     }
 }
 
@@ -59,6 +80,7 @@ fn centre(length: usize, size: usize) -> Range<usize> {
 }
 
 /// Some rows of the region, scaled across to `size` pixels.
+#[inline(always)]
 fn narrowed(
     image: RgbView<'_>,
     region: Region,
@@ -84,6 +106,7 @@ fn narrowed(
 }
 
 /// Writes the weighted sum of as many rows as there are weights.
+#[inline(always)]
 fn add_up(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     let mut sums = vec![HALF; out.len()];
     for (row, weight) in rows.chunks_exact(out.len()).zip(weights) {
@@ -96,11 +119,13 @@ fn add_up(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     }
 }
 
+#[inline(always)]
 fn rounded(sum: i32) -> u8 {
     (sum >> PLACES).clamp(0, 255) as u8
 }
 
 /// Writes row `at` of each plane.
+#[inline(always)]
 fn normalise(row: &[u8], at: usize, spec: &ImageSpec, out: &mut [f32]) {
     let size = spec.size;
     for channel in 0..3 {

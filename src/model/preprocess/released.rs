@@ -49,10 +49,28 @@ fn resize<T: Copy + Into<f32>>(
 ) {
     let [red, green, blue] = [0, 1, 2].map(|channel| spec.normaliser(channel, largest));
     let normalisers = ([red.0, green.0, blue.0, 0.0], [red.1, green.1, blue.1, 0.0]);
-    scale(source, [spec.size; 2], normalisers, out);
+    let size = [spec.size; 2];
+    pulp::Arch::new().dispatch(Scaling { source, size, normalisers, out });
 }
 
-/// Resizes to a height and a width, into three planes, and normalises by factors and summands.
+/// Resizing to a height and a width, into three planes, and normalising by factors and summands.
+struct Scaling<'a, T> {
+    source: &'a Source<'a, T>,
+    size: [usize; 2],
+    normalisers: ([f32; 4], [f32; 4]),
+    out: &'a mut [f32],
+}
+
+impl<T: Copy + Into<f32>> pulp::NullaryFnOnce for Scaling<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        scale(self.source, self.size, self.normalisers, self.out);
+    }
+}
+
+#[inline(always)]
 fn scale<T: Copy + Into<f32>>(
     source: &Source<'_, T>,
     [height, width]: [usize; 2],
@@ -77,6 +95,7 @@ fn scale<T: Copy + Into<f32>>(
 }
 
 /// Writes the weighted sum of rows from `first` on.
+#[inline(always)]
 fn add_up<T: Copy + Into<f32>>(
     source: &Source<'_, T>,
     first: usize,
@@ -97,6 +116,7 @@ fn add_up<T: Copy + Into<f32>>(
 }
 
 /// Adds rows by their weights. Several at once, so that the sum is loaded and stored less often.
+#[inline(always)]
 fn add_rows<T: Copy + Into<f32>, const N: usize>(
     rows: [&[T]; N],
     weights: [f32; N],
@@ -111,6 +131,7 @@ fn add_rows<T: Copy + Into<f32>, const N: usize>(
 
 /// Makes one row of each plane out of a row of pixels. The fourth sample of each window is the next
 /// pixel's red, and is dropped: four fill a vector register.
+#[inline(always)]
 fn shorten(
     row: &[f32],
     across: &Taps<f32>,
