@@ -64,7 +64,7 @@ fn write(folder: &Path, triplets: usize) {
 fn triplet(row: usize, files: &[Vec<u8>]) -> Triplet {
     let image = |at: usize| {
         let bytes = files[at % files.len()].clone();
-        ImageBytes { bytes, path: "drawn.jpg".into() }
+        ImageBytes { bytes: bytes.into(), path: "drawn.jpg".into() }
     };
     let cluster = |side: &str| ImageId::of(format!("{side} {row}").as_bytes());
     Triplet {

@@ -1,5 +1,6 @@
 //! From groups to triplets: rows of `descriptions`, `pairs`, `instructions` and `triplets`.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{AltText, Flag, ImageId, Safety};
@@ -86,20 +87,34 @@ pub struct Instruction {
     pub baseline: Option<String>,
 }
 
+/// Shared bytes in serde's form for bytes, which is no sequence of numbers.
+mod as_bytes {
+    use bytes::Bytes;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        serde_bytes::serialize(bytes.as_ref(), to)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Bytes, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, D>(from).map(Bytes::from)
+    }
+}
+
 /// An image as Hugging Face's `Image` feature has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageBytes {
     /// The file.
-    #[serde(with = "serde_bytes")]
-    pub bytes: Vec<u8>,
+    #[serde(with = "as_bytes")]
+    pub bytes: Bytes,
     /// A name with the right extension.
     pub path: String,
 }
 
 impl ImageBytes {
     /// An image under the name that says what it is.
-    pub fn named(image_id: &ImageId, bytes: Vec<u8>) -> Self {
-        let extension = match bytes.as_slice() {
+    pub fn named(image_id: &ImageId, bytes: Bytes) -> Self {
+        let extension = match bytes.as_ref() {
             [0x89, b'P', ..] => "png",
             [b'G', b'I', b'F', ..] => "gif",
             [b'R', b'I', b'F', b'F', ..] => "webp",

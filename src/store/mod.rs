@@ -20,6 +20,7 @@ mod reader;
 mod rows;
 mod run_dir;
 mod segment;
+mod sink;
 mod sql;
 mod table;
 

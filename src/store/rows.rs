@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::reader::ObjectReader;
+use super::sink::ParquetSink;
 use super::{FileInfo, Store, StoreError};
 
 /// A record that is a row of some table.
@@ -101,7 +102,7 @@ pub struct RowWriter<R: Row> {
     path: String,
     layout: Layout,
     fields: Vec<FieldRef>,
-    writer: AsyncArrowWriter<BufWriter>,
+    sink: ParquetSink,
     pending: Vec<R>,
     pending_bytes: usize,
     rows: u64,
@@ -112,13 +113,12 @@ impl<R: Row> RowWriter<R> {
     pub fn create(store: &Store, path: String, layout: Layout) -> Result<Self, StoreError> {
         let fields = R::fields();
         let schema = Arc::new(Schema::new_with_metadata(fields.clone(), R::metadata()));
-        let sink = BufWriter::new(store.objects(), Path::from(path.as_str()));
-        let properties = layout.properties::<R>();
-        let writer = AsyncArrowWriter::try_new(sink, schema, Some(properties))
+        let upload = BufWriter::new(store.objects(), Path::from(path.as_str()));
+        let sink = ParquetSink::new(upload, schema, layout.properties::<R>())
             .map_err(|error| StoreError::corrupt(path.clone(), error))?;
         let store = store.clone();
         let pending = Vec::new();
-        Ok(Self { store, path, layout, fields, writer, pending, pending_bytes: 0, rows: 0 })
+        Ok(Self { store, path, layout, fields, sink, pending, pending_bytes: 0, rows: 0 })
     }
 
     /// Adds a row.
@@ -144,8 +144,7 @@ impl<R: Row> RowWriter<R> {
             return Ok(None);
         }
         let corrupt = |error| StoreError::corrupt(self.path.clone(), error);
-        self.writer.finish().await.map_err(corrupt)?;
-        let bytes = self.writer.bytes_written() as u64;
+        let bytes = self.sink.finish().await.map_err(corrupt)?;
         self.store.sync(&self.path).await?;
         Ok(Some(FileInfo { path: self.path, rows: self.rows, bytes }))
     }
@@ -159,11 +158,11 @@ impl<R: Row> RowWriter<R> {
             .map_err(|error| corrupt(error.to_string()))?;
         self.pending.clear();
         self.pending_bytes = 0;
-        self.writer.write(&batch).await.map_err(|error| corrupt(error.to_string()))?;
-        if self.writer.in_progress_size() >= self.layout.group_bytes::<R>()
+        self.sink.write(&batch).await.map_err(|error| corrupt(error.to_string()))?;
+        if self.sink.in_progress_bytes() >= self.layout.group_bytes::<R>()
             || matches!(self.layout, Layout::Segment)
         {
-            self.writer.flush().await.map_err(|error| corrupt(error.to_string()))?;
+            self.sink.end_row_group().await.map_err(|error| corrupt(error.to_string()))?;
         }
         Ok(())
     }

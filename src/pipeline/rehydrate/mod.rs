@@ -185,7 +185,7 @@ impl Work {
     }
 
     fn cached(&self, id: &ImageId) -> Result<Option<ImageBytes>, StoreError> {
-        Ok(self.cache().get(id)?.map(|bytes| ImageBytes::named(id, bytes)))
+        Ok(self.cache().get(id)?.map(|bytes| ImageBytes::named(id, bytes.into())))
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {

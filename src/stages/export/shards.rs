@@ -204,5 +204,5 @@ pub(super) fn image_of(
     images: Option<&Gathered>,
 ) -> Option<ImageBytes> {
     let bytes = images?.get(&(locator.part, locator.row))?;
-    Some(ImageBytes::named(&locator.image_id, bytes.to_vec()))
+    Some(ImageBytes::named(&locator.image_id, bytes.clone()))
 }

@@ -60,7 +60,7 @@ fn figure(image: &Option<ImageBytes>, caption: &str, url: &str) -> String {
         Some("jpg") | None => "jpeg".to_owned(),
         Some(kind) => kind.to_owned(),
     };
-    let shown = image.as_ref().map(|image| (kind(image), image.bytes.as_slice()));
+    let shown = image.as_ref().map(|image| (kind(image), image.bytes.as_ref()));
     html::figure(shown.as_ref().map(|(kind, bytes)| (kind.as_str(), *bytes)), caption, url)
 }
 
@@ -75,7 +75,7 @@ mod tests {
             instruction: hostile.clone(),
             query_caption: hostile.clone(),
             page_url: hostile.clone(),
-            query_image: Some(ImageBytes { bytes: vec![1], path: "a.png".into() }),
+            query_image: Some(ImageBytes { bytes: vec![1].into(), path: "a.png".into() }),
             ..Triplet::default()
         };
         let html = article(&triplet);

@@ -66,7 +66,7 @@ fn triplet(
 
 fn image(scene: Scene) -> ImageBytes {
     let bytes = Picture::of(scene, (64, 64)).bytes().unwrap();
-    ImageBytes { bytes, path: "drawn.jpg".into() }
+    ImageBytes { bytes: bytes.into(), path: "drawn.jpg".into() }
 }
 
 /// Two shards of training triplets and one of the rest.

@@ -107,7 +107,7 @@ fn a_row_group_of_two_splits_is_refused_with_and_without_statistics() {
 fn an_undecodable_image_is_a_row_that_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let mut rows: Vec<Triplet> = (0..6).map(|n| triplet(n, u64::from(n), Some(2))).collect();
-    rows[1].query_image.as_mut().unwrap().bytes = b"this is no image at all".to_vec();
+    rows[1].query_image.as_mut().unwrap().bytes = b"this is no image at all".as_slice().into();
     rows[3].target_image = None;
     rows[4].hard_negatives.as_mut().unwrap()[0].bytes.truncate(30);
     shard(&folder.path().join("a.parquet"), &[rows]);

@@ -38,7 +38,7 @@ pub fn id(number: u32) -> String {
 
 /// A triplet with `hard` hard negatives, or with null for them.
 pub fn triplet(number: u32, page: u64, hard: Option<u8>) -> Triplet {
-    let image = |mark| ImageBytes { bytes: png(number, mark), path: format!("{mark}.png") };
+    let image = |mark| ImageBytes { bytes: png(number, mark).into(), path: format!("{mark}.png") };
     let image_id = |name: &str| ImageId::of(format!("{name} {number}").as_bytes());
     Triplet {
         triplet_id: id(number),

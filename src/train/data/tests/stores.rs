@@ -112,7 +112,12 @@ fn a_store_that_keeps_failing_ends_the_run_with_its_reason() {
 /// A data set of two row groups of four triplets, their images of 3 MiB each: beside them the gaps
 /// that a store reads across do not matter.
 fn large_images(folder: &std::path::Path) {
-    let large = |image: &mut Option<ImageBytes>| image.as_mut().unwrap().bytes.resize(3 << 20, 0);
+    let large = |image: &mut Option<ImageBytes>| {
+        let bytes = &mut image.as_mut().unwrap().bytes;
+        let mut padded = bytes.to_vec();
+        padded.resize(3 << 20, 0);
+        *bytes = padded.into();
+    };
     let row = |number: u32| {
         let mut row = triplet(number, u64::from(number), None);
         large(&mut row.query_image);
