@@ -1,12 +1,15 @@
 """An S3 of moto's with one bucket: `s3_server.py FOLDER`. Uploads the folder's files by boto3, prints the
 endpoint, and serves until its stdin is closed."""
 
+import logging
 import sys
 from pathlib import Path
 
 import boto3
 from moto.server import ThreadedMotoServer
 
+# A line for each request would drown what a test says.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 folder = Path(sys.argv[1])
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()

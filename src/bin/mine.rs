@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use magiclens::config::{Layers, Scope};
-use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage, Slice};
-use magiclens::record::Tombstones;
+use magiclens::config::env::SLICE;
+use magiclens::config::{Layers, Scope, slice};
+use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage};
+use magiclens::record::{Slice, Tombstones};
 use magiclens::telemetry::{self, LogFormat};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ Examples:
   mine warc-paths --crawl CC-MAIN-2024-10 --slice 0/9000 > part.txt
   mine --warc part.txt --out runs/cc --config my.toml
   mine --out runs/first                 go on, or see that nothing is left to do
+  mine --out s3://bucket/run --slice 3/16
+                                        one of 16 processes over one run
   mine status runs/first                the funnel so far, with reasons
   mine forget runs/first --domain example.org
                                         take a site back; then run again
@@ -46,7 +49,8 @@ Examples:
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
-3 bad configuration, 4 batch files wait for their results.";
+3 bad configuration, 4 batch files wait for their results, 5 other slices have parts to make and are not
+at work.";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -188,6 +192,10 @@ struct RunArgs {
     /// Which stages to run: one, or a range such as collect..fetch.
     #[arg(long, value_name = "A..B")]
     stages: Option<String>,
+    /// Do only this share of each map stage, and wait for the others where all of a table is needed: i of
+    /// n, i begins at 0; n alone takes i from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
+    #[arg(long, value_name = "I/N|N", env = SLICE, value_parser = slice_of)]
+    slice: Option<Slice>,
     /// Make a stage's tables, and those of the stages after it, anew.
     #[arg(long, value_name = "STAGE")]
     redo: Option<RunStage>,
@@ -197,6 +205,10 @@ struct RunArgs {
     /// How log lines look.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log: LogFormat,
+}
+
+fn slice_of(text: &str) -> Result<Slice, String> {
+    slice(text, |name| std::env::var(name).ok())
 }
 
 impl ConfigArgs {
@@ -228,6 +240,7 @@ impl RunArgs {
             set,
             stages: self.stages,
             redo: self.redo,
+            slice: self.slice.unwrap_or_default(),
             dry_run: self.dry_run,
             json: self.log == LogFormat::Json,
         }

@@ -15,5 +15,17 @@ pub const SOAK: &str = "MAGICLENS_SOAK";
 /// Set by `make test`: a Python interpreter that has `tests/requirements.txt`.
 pub const PYTHON: &str = "MAGICLENS_PYTHON";
 
+/// `--slice` of `mine`.
+pub const SLICE: &str = "MAGICLENS_SLICE";
+
+/// The index of a pod in a Kubernetes Indexed Job.
+pub const KUBERNETES_INDEX: &str = "JOB_COMPLETION_INDEX";
+
+/// The index of a task in a Slurm array.
+pub const SLURM_TASK: &str = "SLURM_ARRAY_TASK_ID";
+
+/// The first index of a Slurm array.
+pub const SLURM_FIRST_TASK: &str = "SLURM_ARRAY_TASK_MIN";
+
 /// Names with the prefix that are not configuration keys. Every other one must be.
-pub const NOT_KEYS: [&str; 3] = [LOG, SOAK, PYTHON];
+pub const NOT_KEYS: [&str; 4] = [LOG, SOAK, PYTHON, SLICE];

@@ -12,6 +12,7 @@ mod keys;
 mod layer;
 mod load;
 mod pair;
+mod slice;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ pub use input::{Archive, Tables};
 pub use layer::Origin;
 pub use load::{ConfigError, Layers, OutOfRange, Settings};
 pub use pair::{Bound, Bounds, Direction, Pair, Similarity};
+pub use slice::slice;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,11 +75,13 @@ pub struct Run {
     pub failure_budget: f64,
     /// CPU threads for parsing and decoding; 0 = one a core.
     pub cpu_threads: usize,
+    /// Seconds that a slice waits for others of which none is at work.
+    pub slice_wait_s: u64,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { failure_budget: 0.5, cpu_threads: 0 }
+        Self { failure_budget: 0.5, cpu_threads: 0, slice_wait_s: 300 }
     }
 }
 
@@ -101,11 +105,19 @@ pub struct Store {
     pub segment_seconds: u64,
     /// Memory that DataFusion plans may use before they spill, in bytes.
     pub plan_memory_bytes: usize,
+    /// Folder for what grows by appending, where the run directory is in an object store; empty = the
+    /// system's temporary folder.
+    pub scratch: PathBuf,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, segment_seconds: 20, plan_memory_bytes: 384 << 20 }
+        Self {
+            segment_bytes: 16 << 20,
+            segment_seconds: 20,
+            plan_memory_bytes: 384 << 20,
+            scratch: PathBuf::new(),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! [`gemini`] and [`embeddings`] (bytes out, bytes in), [`trouble`] with [`classify`], [`complaint`], [`clean`] and
 //! [`pause`] (why there is no answer), [`pace`] (limits, concurrency, breaker, retries), [`tally`]
 //! (money), [`connection`] and [`model`] (one question through all of this), [`replies`] with [`flights`] (answers kept,
-//! so that nothing is asked twice), [`batch`] with [`linked`] (questions and answers by file), [`prompt`] and
+//! so that nothing is asked twice), [`mirror`] (the same
+//! where the run directory is in an object store), [`spending`] (what they took), [`batch`] with [`linked`] (questions and answers by file), [`prompt`] and
 //! [`schema`] (what is sent, and what is taken back).
 
 mod ask;
@@ -20,6 +21,7 @@ mod gemini;
 #[cfg(test)]
 mod hostile;
 mod linked;
+mod mirror;
 mod model;
 mod notes;
 mod openai;
@@ -28,6 +30,7 @@ mod pause;
 mod prompt;
 mod replies;
 mod schema;
+mod spending;
 mod tally;
 mod trouble;
 mod wire;
@@ -38,12 +41,14 @@ pub use embeddings::{read_vector, split_vectors};
 pub use estimate::{Forecast, IMAGE_TOKENS, estimate};
 pub use flights::{Flight, Landing};
 pub use linked::LinkedImages;
+pub use mirror::Mirror;
 pub use model::{Course, Model, ModelError, Question, Verdict};
 pub use notes::{Notes, erase};
 pub use prompt::{Prompt, PromptError, hash};
 pub use replies::{
-    AskError, Claims, Ended, KnownReplies, Outcome, PartReplies, REPLIES, Reply, StepReplies, spent,
+    AskError, Claims, Ended, KnownReplies, Outcome, PartReplies, REPLIES, Reply, StepReplies,
 };
 pub use schema::{Checked, SchemaError, Unfit};
+pub use spending::Spending;
 pub use tally::{BudgetSpent, Reservation, Tally, Totals, cost};
 pub use wire::Wire;

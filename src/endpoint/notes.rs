@@ -2,9 +2,9 @@
 //! does not tell.
 //!
 //! `replies/<step>/about.notes` has a line for each question, written before it is asked: its key, and
-//! ids of the groups and images that it shows something of.
+//! ids of the groups and images that it shows something of. Each slice of a run has a file of its own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::linked::remove_linked;
 use super::replies::{Ended, REPLIES, Reply};
-use crate::store::StoreError;
+use crate::record::Slice;
+use crate::store::{Store, StoreError};
 
-/// The file of a step.
-const NAME: &str = "about.notes";
+/// What a file of notes ends in.
+const NOTES: &str = "notes";
 
 /// Begins the key of what was paid for no reply.
 const FAILED: &str = "failed-";
@@ -40,8 +41,12 @@ struct Note {
 
 impl Notes {
     /// Opens nothing before there is a note.
-    pub fn new(run_dir: &Path, step: &str) -> Self {
-        Self { path: run_dir.join(REPLIES).join(step).join(NAME), file: Mutex::default() }
+    pub fn new(run_dir: &Path, step: &str, slice: Slice) -> Self {
+        let name = match (slice.is_whole(), slice) {
+            (true, _) => format!("about.{NOTES}"),
+            (false, Slice { index, of }) => format!("about-{index}-of-{of}.{NOTES}"),
+        };
+        Self { path: run_dir.join(REPLIES).join(step).join(name), file: Mutex::default() }
     }
 
     /// Notes what a question is about; when this returns, a killed process does not lose it.
@@ -77,9 +82,27 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 /// Takes out the replies to all questions that are about something that is gone, and to no other one;
 /// what they took stays. Requests, images and results in files go with them.
-pub fn erase(run_dir: &Path, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+pub async fn erase(store: &Store, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    match store.folder() {
+        Some(folder) => erase_files(folder, is_gone),
+        None => erase_objects(store, is_gone).await,
+    }
+}
+
+fn erase_files(run_dir: &Path, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
     for step in folders(&run_dir.join(REPLIES)) {
-        let keys = gone_keys(&step.join(NAME), &is_gone)?;
+        let mut keys = GoneKeys::new(&is_gone);
+        let notes = notes_files(&step);
+        for pass in GoneKeys::PASSES {
+            for path in &notes {
+                each_line(path, |line| {
+                    keys.read(pass, line);
+                    Ok(())
+                })
+                .map_err(at(path))?;
+            }
+        }
+        let keys = keys.keys;
         for path in lines_files(&step) {
             rewrite(&path, |line| erase_reply(line, &keys))?;
             // It says how long the file was.
@@ -92,31 +115,78 @@ pub fn erase(run_dir: &Path, is_gone: impl Fn(&str) -> bool) -> Result<(), Store
                 rewrite(&path, |line| (!is_of(line, &keys)).then(|| line.to_vec()))?;
             }
         }
-        rewrite(&step.join(NAME), |line| {
-            let note = serde_json::from_slice::<Note>(line).ok()?;
-            (!keys.contains(&note.key)).then(|| line.to_vec())
-        })?;
+        for path in notes {
+            rewrite(&path, |line| erase_note(line, &keys))?;
+        }
     }
     Ok(())
 }
 
-/// Keys of questions of which each note says that they are about something that is gone.
-fn gone_keys(notes: &Path, is_gone: impl Fn(&str) -> bool) -> Result<HashSet<String>, StoreError> {
-    let mut keys = HashSet::new();
-    for is_of_gone in [true, false] {
-        each_line(notes, |line| {
-            if let Ok(Note { key, about }) = serde_json::from_slice(line) {
-                match about.iter().any(|id| is_gone(id)) {
-                    true if is_of_gone => drop(keys.insert(key)),
-                    false if !is_of_gone => drop(keys.remove(&key)),
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
-        .map_err(at(notes))?;
+/// The same in the segments that a [`mirror`](super::mirror) has put: each is written again in its place.
+async fn erase_objects(store: &Store, is_gone: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    let mut steps: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, _) in store.list(REPLIES).await? {
+        let step = path.split('/').nth(1).unwrap_or_default().to_owned();
+        steps.entry(step).or_default().push(path);
     }
-    Ok(keys)
+    for paths in steps.into_values() {
+        let mut keys = GoneKeys::new(&is_gone);
+        let ends_in = |end: &'static str| paths.iter().filter(move |path| path.ends_with(end));
+        for pass in GoneKeys::PASSES {
+            for path in ends_in(NOTES) {
+                let text = store.read(path).await?.unwrap_or_default();
+                text.split_inclusive(|byte| *byte == b'\n').for_each(|line| keys.read(pass, line));
+            }
+        }
+        let keys = keys.keys;
+        for path in ends_in("jsonl") {
+            rewrite_object(store, path, |line| erase_reply(line, &keys)).await?;
+        }
+        for path in ends_in(NOTES) {
+            rewrite_object(store, path, |line| erase_note(line, &keys)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn rewrite_object(
+    store: &Store,
+    path: &str,
+    keep: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    let text = store.read(path).await?.unwrap_or_default();
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let kept: Vec<u8> = lines.filter_map(keep).flatten().collect();
+    if kept == text { Ok(()) } else { store.replace(path, kept).await }
+}
+
+/// Keys of questions of which each note says that they are about something that is gone.
+struct GoneKeys<'a> {
+    is_gone: &'a dyn Fn(&str) -> bool,
+    keys: HashSet<String>,
+}
+
+impl<'a> GoneKeys<'a> {
+    /// First those that any note says it of, then less those that another note says otherwise of.
+    const PASSES: [bool; 2] = [true, false];
+
+    fn new(is_gone: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { is_gone, keys: HashSet::new() }
+    }
+
+    fn read(&mut self, is_of_gone: bool, line: &[u8]) {
+        let Ok(Note { key, about }) = serde_json::from_slice(line) else { return };
+        match about.iter().any(|id| (self.is_gone)(id)) {
+            true if is_of_gone => drop(self.keys.insert(key)),
+            false if !is_of_gone => drop(self.keys.remove(&key)),
+            _ => {}
+        }
+    }
+}
+
+fn erase_note(line: &[u8], keys: &HashSet<String>) -> Option<Vec<u8>> {
+    let note = serde_json::from_slice::<Note>(line).ok()?;
+    (!keys.contains(&note.key)).then(|| line.to_vec())
 }
 
 /// What is kept of a line of replies. One that a kill cut short says nothing that counts.
@@ -145,6 +215,13 @@ fn is_of(line: &[u8], keys: &HashSet<String>) -> bool {
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Files of notes, in a step's folder.
+fn notes_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == NOTES)).collect()
 }
 
 /// Files of lines, those in work included.
@@ -193,7 +270,8 @@ fn at(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::replies::{PartReplies, spent};
+    use super::super::replies::PartReplies;
+    use super::super::spending::Spending;
     use super::super::tally::Totals;
     use super::*;
 
@@ -207,19 +285,19 @@ mod tests {
         Reply { key, ended: Ended::Said, text, totals }
     }
 
-    #[test]
-    fn what_is_taken_out_stays_paid_for() {
+    #[tokio::test]
+    async fn what_is_taken_out_stays_paid_for() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         let replies = PartReplies::open(dir, "describe", 0).unwrap();
-        let notes = Notes::new(dir, "describe");
+        let notes = Notes::new(dir, "describe", Slice::WHOLE);
         for n in 0..5 {
             notes.add(&key(n), &[&format!("group {n}"), "image"]).unwrap();
             replies.keep(&reply(n, "")).unwrap();
         }
         replies.keep(&reply(1, FAILED)).unwrap();
         // Another page says the same of the same.
-        Notes::new(dir, "describe").add(&key(2), &["group 9"]).unwrap();
+        Notes::new(dir, "describe", Slice { index: 1, of: 2 }).add(&key(2), &["group 9"]).unwrap();
         drop((replies, notes));
         let batch = dir.join("batch/describe/results");
         std::fs::create_dir_all(&batch).unwrap();
@@ -232,7 +310,8 @@ mod tests {
             std::fs::write(images.join(name), "").unwrap();
         }
         for _ in 0..2 {
-            erase(dir, |id| ["group 1", "group 2"].contains(&id)).unwrap();
+            let store = Store::open(dir.to_str().unwrap()).unwrap();
+            erase(&store, |id| ["group 1", "group 2"].contains(&id)).await.unwrap();
             let text = |path: &str| std::fs::read_to_string(dir.join(path)).unwrap();
             let kept = text("replies/describe/part-00000.jsonl");
             let has = [0, 1, 2, 3, 4].map(|n| kept.contains(&format!("text {n};")));
@@ -245,7 +324,7 @@ mod tests {
             let replies = PartReplies::open(dir, "describe", 0).unwrap();
             let known = [0, 1, 2, 3, 4].map(|n| replies.is_known(&key(n)));
             assert_eq!(known, [true, false, true, true, true]);
-            assert_eq!(spent(dir, "").unwrap().calls, 6);
+            assert_eq!(Spending::of_files(dir).unwrap().all().calls, 6);
         }
     }
 
@@ -253,10 +332,16 @@ mod tests {
     fn a_line_cut_short_spoils_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("replies/s/about.notes");
-        Notes::new(folder.path(), "s").add("a", &["1"]).unwrap();
+        let notes = || Notes::new(folder.path(), "s", Slice::WHOLE);
+        notes().add("a", &["1"]).unwrap();
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"key\":\"").unwrap();
-        Notes::new(folder.path(), "s").add("b", &["1"]).unwrap();
-        let keys = gone_keys(&path, |id| id == "1").unwrap();
-        assert_eq!(keys, ["a", "b"].map(str::to_owned).into());
+        notes().add("b", &["1"]).unwrap();
+        let mut keys = GoneKeys::new(&|id| id == "1");
+        each_line(&path, |line| {
+            keys.read(true, line);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(keys.keys, ["a", "b"].map(str::to_owned).into());
     }
 }

@@ -388,28 +388,14 @@ fn sum_path(path: &Path) -> PathBuf {
     path.with_extension("sum.json")
 }
 
-/// What all replies of a step took; of all steps where `step` is empty.
-pub fn spent(run_dir: &Path, step: &str) -> Result<Totals, StoreError> {
-    let mut totals = Totals::default();
-    let folder = run_dir.join(REPLIES).join(step);
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(totals) };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            let name = entry.file_name();
-            totals.add(&spent(
-                run_dir,
-                format!("{step}/{}", name.to_string_lossy()).trim_start_matches('/'),
-            )?);
-        } else if path.extension().is_some_and(|extension| extension == "jsonl") {
-            totals.add(&Sum::of(&path)?.totals);
-        }
-    }
-    Ok(totals)
+/// What all replies of a file took.
+pub(super) fn spent_of_file(path: &Path) -> Result<Totals, StoreError> {
+    Ok(Sum::of(path)?.totals)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::spending::Spending;
     use super::*;
 
     fn reply(n: u32, ended: Ended) -> Reply {
@@ -430,11 +416,11 @@ mod tests {
                 replies.keep(&reply(9, Ended::Failed)).unwrap();
             }
         }
-        assert_eq!(spent(folder.path(), "").unwrap().calls, 11);
-        assert_eq!(spent(folder.path(), "describe").unwrap().calls, 7);
-        let of_instruct = spent(folder.path(), "instruct").unwrap();
+        let spending = Spending::of_files(folder.path()).unwrap();
+        assert_eq!((spending.all().calls, spending.of_step("describe").calls), (11, 7));
+        let of_instruct = spending.of_step("instruct");
         assert_eq!(of_instruct, Totals { calls: 4, input: 40, output: 8, cost: 2.0 });
-        assert_eq!(spent(folder.path(), "no such step").unwrap(), Totals::default());
+        assert_eq!(spending.of_step("no such step"), Totals::default());
     }
 
     #[test]
@@ -455,7 +441,7 @@ mod tests {
         step.index().unwrap();
         assert!(third.has(&said.key).unwrap() && !third.has(&failed.key).unwrap());
         assert_eq!(third.outcome(&said.key).unwrap(), Outcome::Reply(copied));
-        assert_eq!(spent(folder.path(), "").unwrap().calls, 2);
+        assert_eq!(Spending::of_files(folder.path()).unwrap().all().calls, 2);
     }
 
     #[tokio::test]

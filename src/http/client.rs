@@ -44,8 +44,9 @@ pub enum ClientError {
 pub enum Answer {
     /// A body.
     Fetched(Box<Fetched>),
-    /// A page redirects to another host, which was not asked: its owner takes it up.
-    Elsewhere(Url),
+    /// A redirect to another host, which was not asked: its owner takes it up. With the URLs that led
+    /// there.
+    Elsewhere(Url, Vec<Url>),
 }
 
 /// One client for a whole process.
@@ -80,7 +81,23 @@ impl Client {
     /// retries. Redirects are followed by the same rules on every hop, for pages within the host
     /// only.
     pub async fn get(&self, url: &Url, kind: Kind) -> Result<Answer, FetchError> {
-        self.follow(url, Ask::of(kind, &self.config), kind == Kind::Page).await
+        match kind {
+            Kind::Page => {
+                self.follow(url, Vec::new(), Ask::of(kind, &self.config), |_| false).await
+            }
+            _ => self.get_within(url, Vec::new(), kind, |_| true).await,
+        }
+    }
+
+    /// The same for what was `seen` redirecting, with redirects followed to hosts that are `ours`.
+    pub async fn get_within(
+        &self,
+        url: &Url,
+        seen: Vec<Url>,
+        kind: Kind,
+        ours: impl Fn(&Url) -> bool,
+    ) -> Result<Answer, FetchError> {
+        self.follow(url, seen, Ask::of(kind, &self.config), ours).await
     }
 
     /// Reads a file that somebody named, as it lies there: all of it, or `range`.
@@ -129,11 +146,23 @@ impl Client {
         self.exchange.sent()
     }
 
-    async fn follow(&self, url: &Url, ask: Ask, stay: bool) -> Result<Answer, FetchError> {
+    async fn follow(
+        &self,
+        url: &Url,
+        mut seen: Vec<Url>,
+        ask: Ask,
+        ours: impl Fn(&Url) -> bool,
+    ) -> Result<Answer, FetchError> {
         let mut at = url.clone();
         at.set_fragment(None);
-        let mut seen = Vec::new();
         loop {
+            if seen.contains(&at) {
+                return Err(FetchError::new(Reason::BadRedirect, format!("a loop through {at}")));
+            }
+            if seen.len() > self.config.http.max_redirects {
+                let detail = format!("more than {} redirects", self.config.http.max_redirects);
+                return Err(FetchError::new(Reason::BadRedirect, detail));
+            }
             self.check(&at)?;
             let host = self.host(&at);
             self.rules(&host, &at).await.check(&at)?;
@@ -141,17 +170,10 @@ impl Client {
                 Reply::Body(fetched) => return Ok(Answer::Fetched(Box::new(fetched))),
                 Reply::Redirect(to) => to,
             };
-            if stay && host_key(&to) != host.key() {
-                self.check(&to)?;
-                return Ok(Answer::Elsewhere(to));
-            }
             seen.push(at);
-            if seen.contains(&to) {
-                return Err(FetchError::new(Reason::BadRedirect, format!("a loop through {to}")));
-            }
-            if seen.len() > self.config.http.max_redirects {
-                let detail = format!("more than {} redirects", self.config.http.max_redirects);
-                return Err(FetchError::new(Reason::BadRedirect, detail));
+            if host_key(&to) != host.key() && !ours(&to) {
+                self.check(&to)?;
+                return Ok(Answer::Elsewhere(to, seen));
             }
             at = to;
         }
@@ -245,7 +267,7 @@ impl Client {
     async fn is_reserved(&self, url: &Url) -> bool {
         let fetch = || async {
             let at = on_host(url, tdmrep::PATH);
-            let reservations = match self.follow(&at, Ask::tdmrep(), false).await {
+            let reservations = match self.follow(&at, Vec::new(), Ask::tdmrep(), |_| true).await {
                 Ok(Answer::Fetched(fetched)) => Reservations::parse(&fetched.body),
                 _ => Reservations::none(),
             };

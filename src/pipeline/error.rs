@@ -52,6 +52,9 @@ pub enum RunError {
     /// `--stages` is not a range of stages.
     #[error("--stages {0}: give one stage, or a range such as collect..fetch")]
     Stages(String),
+    /// Tables that other slices read are not removed by one of them.
+    #[error("--redo removes tables that all slices read: run it once without --slice")]
+    RedoOfSlice,
     /// Nothing was mined there.
     #[error("{}: no run directory (there is no run.json)", .0.display())]
     NoRun(PathBuf),
@@ -71,7 +74,7 @@ pub enum RunError {
 
 impl RunError {
     /// 3 for what the person at the terminal must change, 4 while batch files wait for their results,
-    /// 1 for everything else.
+    /// 5 while other slices have parts to make, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_)
@@ -81,6 +84,7 @@ impl RunError {
             | Self::NoContact
             | Self::Client(_)
             | Self::Stages(_)
+            | Self::RedoOfSlice
             | Self::NoRun(_)
             | Self::NoDataset(_)
             | Self::ForgetNothing
@@ -88,11 +92,13 @@ impl RunError {
                 StageError::Mismatch { .. }
                 | StageError::ConfigFile { .. }
                 | StageError::Feature { .. }
+                | StageError::Local { .. }
                 | StageError::NoInput { .. }
                 | StageError::Prompt { .. }
                 | StageError::Model(ModelError::Setup { .. }),
             ) => 3,
             Self::Stage(StageError::Waiting(_)) => 4,
+            Self::Stage(StageError::Slices { .. }) => 5,
             Self::Stage(_) | Self::Store(_) => 1,
         }
     }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::http::Client;
 use crate::stages::archives::is_url;
 use crate::stages::collect::{Inputs, Layout, Seeds, tables};
-use crate::store::{Kept, RunDir, StoreError};
+use crate::store::{Kept, Objects, RunDir, StoreError, is_remote};
 use crate::warc::{Reader, WarcError};
 
 /// Finds all inputs; what no flag names is as the run directory keeps it.
@@ -21,25 +21,33 @@ pub(super) async fn find(
     options: &Options,
     kept: Option<&Kept>,
     config: &Config,
+    objects: &Objects,
     (first, last): (RunStage, RunStage),
 ) -> Result<Inputs, RunError> {
     let kept = kept.cloned().unwrap_or_default();
     let or_kept = |given: &[String], kept| if given.is_empty() { kept } else { given.to_vec() };
-    let seeds = seeds::load(&or_kept(&options.seed_urls, kept.seeds))?;
+    let seeds = seeds::load(&or_kept(&options.seed_urls, kept.seeds), objects).await?;
     let archives = match options.archives.as_slice() {
         [] => kept.archives,
-        given => resolve_archives(given, config, options.dry_run).await?,
+        given => resolve_archives(given, config, objects, options.dry_run).await?,
     };
     let tables = match options.tables.as_slice() {
         [] => kept.tables,
-        given => given.iter().map(|name| table(name, config)).collect::<Result<_, _>>()?,
+        given => {
+            let mut tables = Vec::new();
+            for name in given {
+                tables.push(table(name, config, objects).await?);
+            }
+            tables
+        }
     };
     if seeds.is_empty() && archives.is_empty() && tables.is_empty() {
         return Err(RunError::NoSeeds(options.out.clone()));
     }
     let fetches = (first..=last).contains(&RunStage::Fetch);
     let asks_unknown_hosts = fetches && !(archives.is_empty() && tables.is_empty());
-    let asked = seeds.iter().cloned().chain(archives.iter().filter_map(|a| Url::parse(a).ok()));
+    let web = archives.iter().filter(|name| !is_remote(name));
+    let asked = seeds.iter().cloned().chain(web.filter_map(|name| Url::parse(name).ok()));
     let asks = first <= RunStage::Fetch
         && (asks_unknown_hosts || !seeds::all_private(&asked.collect::<Vec<_>>(), config));
     if asks && config.crawl.contact.trim().is_empty() {
@@ -70,21 +78,23 @@ pub(super) async fn layout(dir: &RunDir, config: &Config) -> Result<Layout, Stor
 async fn resolve_archives(
     given: &[String],
     config: &Config,
+    objects: &Objects,
     dry_run: bool,
 ) -> Result<Vec<String>, RunError> {
     let mut client: Option<Arc<Client>> = None;
     let mut found: Vec<String> = Vec::new();
     for name in given {
         if !is_list(name) || (dry_run && is_url(name)) {
-            found.push(archive(name)?);
+            found.push(archive(name, objects).await?);
             continue;
         }
-        if is_url(name) && client.is_none() {
+        if is_url(name) && !is_remote(name) && client.is_none() {
             client = Some(Arc::new(Client::new(config)?));
         }
-        for line in lists::read(name, client.as_deref()).await? {
+        for line in lists::read(name, client.as_deref(), objects).await? {
             let place = lists::resolve(name, &line, &config.archive.base);
-            found.push(archive(&place)?);
+            // One by one they would take hours to look for.
+            found.push(if is_remote(&place) { place } else { archive(&place, objects).await? });
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -92,15 +102,19 @@ async fn resolve_archives(
     Ok(found)
 }
 
-/// Checks one WARC file: what its name says, and on disk what it begins with.
-fn archive(name: &str) -> Result<String, RunError> {
+/// Checks one WARC file: what its name says, on disk what it begins with, and that an object is there.
+async fn archive(name: &str, objects: &Objects) -> Result<String, RunError> {
     let refuse = |problem: String| RunError::Input { flag: "--warc", name: name.into(), problem };
+    if is_remote(name) {
+        objects.size(name).await.map_err(|error| refuse(error.to_string()))?;
+        return Ok(name.to_owned());
+    }
     match name.split_once("://") {
         Some(("http" | "https", _)) => {
             return Url::parse(name).map(String::from).map_err(|error| refuse(error.to_string()));
         }
         Some((scheme, _)) => {
-            let problem = format!("{scheme}:// is not read; give https:// or a file");
+            let problem = format!("{scheme}:// is not read; give https://, s3://, gs:// or a file");
             return Err(refuse(problem));
         }
         None => {}
@@ -115,8 +129,15 @@ fn archive(name: &str) -> Result<String, RunError> {
     }
 }
 
-/// Checks one table: that it is there, of a known format, and has its columns.
-fn table(name: &str, config: &Config) -> Result<String, RunError> {
+/// Checks one table: that it is there and of a known format, and on disk that it has its columns.
+async fn table(name: &str, config: &Config, objects: &Objects) -> Result<String, RunError> {
+    if is_remote(name) {
+        let refuse =
+            |problem: String| RunError::Input { flag: "--table", name: name.into(), problem };
+        tables::check_name(name).map_err(|error| refuse(error.to_string()))?;
+        objects.size(name).await.map_err(|error| refuse(error.to_string()))?;
+        return Ok(name.to_owned());
+    }
     let path = absolute("--table", name)?;
     tables::check(Path::new(&path), &config.tables).map_err(|error| RunError::Input {
         flag: "--table",

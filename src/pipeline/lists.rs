@@ -9,7 +9,9 @@ use url::Url;
 
 use super::RunError;
 use crate::http::{Client, FetchError, encoding};
+use crate::record::Slice;
 use crate::stages::archives::is_url;
+use crate::store::{Objects, is_remote};
 
 /// Cap on a list, as it lies there and unpacked: a crawl's has 90,000 lines of 140 bytes.
 const MAX_BYTES: usize = 256 << 20;
@@ -21,10 +23,17 @@ pub(super) fn is_list(name: &str) -> bool {
     name.ends_with(".txt") || name.ends_with(".paths")
 }
 
-/// The lines of a list, comments and blanks left out. `client` is there where the name is a URL.
-pub(super) async fn read(name: &str, client: Option<&Client>) -> Result<Vec<String>, RunError> {
+/// The lines of a list, comments and blanks left out. `client` is there where the name is a web address.
+pub(super) async fn read(
+    name: &str,
+    client: Option<&Client>,
+    objects: &Objects,
+) -> Result<Vec<String>, RunError> {
     let refuse = |problem: String| RunError::Input { flag: "--warc", name: name.into(), problem };
     let bytes = match client.filter(|_| is_url(name)) {
+        _ if is_remote(name) => {
+            objects.read(name, MAX_BYTES).await.map_err(|error| refuse(error.to_string()))?
+        }
         Some(client) => {
             let url = Url::parse(name).map_err(|error| refuse(error.to_string()))?;
             download(client, &url).await.map_err(|error| refuse(error.to_string()))?
@@ -69,29 +78,6 @@ pub(super) fn resolve(list: &str, line: &str, base: &str) -> String {
     if base.is_empty() { line.to_owned() } else { format!("{}/{line}", base.trim_end_matches('/')) }
 }
 
-/// A slice of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// Which one, from 0.
-    pub index: usize,
-    /// Of how many.
-    pub of: usize,
-}
-
-impl std::str::FromStr for Slice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = |text: &str| text.trim().parse::<usize>().ok();
-        let (index, of) = text.split_once('/').ok_or("give it as i/n, such as 0/100")?;
-        match (parse(index), parse(of)) {
-            (Some(index), Some(of)) if index < of => Ok(Self { index, of }),
-            (Some(_), Some(of)) if of > 0 => Err(format!("i goes from 0 to {}", of - 1)),
-            _ => Err("give it as i/n, such as 0/100".into()),
-        }
-    }
-}
-
 /// Prints a slice of a crawl's list of WARC files, each as a URL: lines k ≡ i mod n, so that slices
 /// are of one size and together are all.
 #[expect(clippy::print_stdout, reason = "the list is this command's output")]
@@ -104,8 +90,13 @@ pub async fn warc_paths(
 ) -> Result<(), RunError> {
     let published = format!("{}/crawl-data/{crawl}/warc.paths.gz", base.trim_end_matches('/'));
     let name = list.unwrap_or(&published);
-    let client = if is_url(name) { Some(Client::new(config)?) } else { None };
-    for line in read(name, client.as_ref()).await?.iter().skip(slice.index).step_by(slice.of) {
+    let client = if is_url(name) && !is_remote(name) { Some(Client::new(config)?) } else { None };
+    for line in read(name, client.as_ref(), &Objects::default())
+        .await?
+        .iter()
+        .skip(slice.index as usize)
+        .step_by(slice.of as usize)
+    {
         println!("{}", resolve(name, line, base));
     }
     Ok(())
@@ -143,15 +134,6 @@ mod tests {
             ("l.txt", "a.warc.gz", "/mnt/cc", "/mnt/cc/a.warc.gz"),
         ] {
             assert_eq!(resolve(list, line, base), expected);
-        }
-    }
-
-    #[test]
-    fn slices_begin_at_0() {
-        assert_eq!("3/100".parse(), Ok(Slice { index: 3, of: 100 }));
-        for (text, expected) in [("4/4", "0 to 3"), ("x", "i/n"), ("1/0", "i/n"), ("-1/4", "i/n")] {
-            let error = text.parse::<Slice>().unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

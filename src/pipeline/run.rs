@@ -1,24 +1,27 @@
 //! A run: from options to committed tables.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use indicatif::MultiProgress;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::status::{STEPS, parts_wanted, spending, steps};
+use super::missing::{missing, told};
+use super::session::Session;
+use super::status::{STEPS, StepInfo, spending, steps};
 use super::{RunError, inputs};
 use crate::config::{Config, Layers};
-use crate::endpoint::Forecast;
+use crate::endpoint::{Forecast, Spending};
 use crate::http::Client;
-use crate::record::Tombstones;
+use crate::record::Slice;
 use crate::stages::collect::{self, Inputs};
 use crate::stages::context::{Context, StageError};
+use crate::stages::slices::Patience;
 use crate::stages::wording::wording;
 use crate::stages::{describe, embed, export, fetch, group, instruct, pair};
-use crate::store::{Lock, LockAttempt, RunDir, StoreError};
+use crate::store::{Objects, RunDir, StoreError};
 use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
     IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
@@ -44,6 +47,8 @@ pub struct Options {
     pub stages: Option<String>,
     /// `--redo`.
     pub redo: Option<RunStage>,
+    /// `--slice`.
+    pub slice: Slice,
     /// `--dry-run`.
     pub dry_run: bool,
     /// `--log json`.
@@ -129,17 +134,38 @@ impl RunStage {
         }
     }
 
-    /// Refuses input that is not whole: what is made of it would count as made of all.
+    /// Refuses input that is not whole: what is made of it would count as made of all. A slice waits for
+    /// the others.
     async fn need_input(self, ctx: &Context) -> Result<(), StageError> {
-        let pages = ctx.run.manifests(PAGES).await?;
-        let layout = inputs::layout(&ctx.run, &ctx.config).await?;
         for step in STEPS.iter().filter(|step| self.reads().contains(&step.table)) {
-            let parts = ctx.run.manifests(step.table).await?.len();
-            if parts == 0 || parts < parts_wanted(step.table, &pages, &layout, &ctx.config) {
-                return Err(StageError::NoInput { stage: self.name(), before: step.stage.name() });
+            let mut patience = Patience::new(ctx, step.table);
+            loop {
+                let lacks = missing(&ctx.run, &ctx.config, step.table, ctx.slice).await?;
+                let is_begun = !ctx.run.parts(step.table).await?.is_empty();
+                if lacks.is_empty() && is_begun {
+                    break;
+                }
+                let slices: BTreeSet<Slice> = lacks.into_keys().collect();
+                if ctx.slice.is_whole() || slices.contains(&ctx.slice) || slices.is_empty() {
+                    return Err(self.lacks(ctx, step).await?);
+                }
+                patience.wait(&slices).await?;
             }
         }
         Ok(())
+    }
+
+    async fn lacks(self, ctx: &Context, step: &StepInfo) -> Result<StageError, StageError> {
+        let slices = ctx.run.slices().await?.filter(|of| *of > 1);
+        let missing = match slices {
+            Some(of) => {
+                let of = Slice { index: 0, of };
+                let lacks = missing(&ctx.run, &ctx.config, step.table, of).await?;
+                format!(": in {} {}", step.table, told(&lacks))
+            }
+            None => String::new(),
+        };
+        Ok(StageError::NoInput { stage: self.name(), before: step.stage.name(), missing })
     }
 
     /// Runs it over what the stages before it committed.
@@ -215,7 +241,7 @@ pub async fn run(
     bars: &MultiProgress,
     stop: CancellationToken,
 ) -> Result<Outcome, RunError> {
-    let (first, last) = stage_range(options.stages.as_deref())?;
+    let range = stage_range(options.stages.as_deref())?;
     let mut layers = Layers {
         found: Some("pipeline.toml".into()),
         run_dir: None,
@@ -223,30 +249,52 @@ pub async fn run(
         flags: options.set.clone(),
     };
     if options.dry_run {
-        return dry_run(options, &layers, first, last).await;
+        return dry_run(options, &layers, range.0, range.1).await;
+    }
+    if options.redo.is_some() && !options.slice.is_whole() {
+        return Err(RunError::RedoOfSlice);
     }
     let dir = RunDir::open(&options.out)?;
     let kept = dir.kept().await?;
     layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
     let mut config = layers.load()?;
     config.embed.settle();
-    let inputs = inputs::find(options, kept.as_ref(), &config, (first, last)).await?;
-    let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
+    let objects = Objects::default();
+    let inputs = inputs::find(options, kept.as_ref(), &config, &objects, range).await?;
+    let session = Session::open(&dir, &config, options.slice, &stop).await?;
+    let Some(session) = session else { return Err(StageError::Interrupted.into()) };
+    let ctx = context(config, session.dir.clone(), options.slice, stop).await;
+    let outcome = match ctx {
+        Ok(ctx) => work(options, &ctx, &inputs, kept.is_none(), range, bars).await,
+        Err(error) => Err(error),
+    };
+    session.end(outcome).await
+}
+
+async fn work(
+    options: &Options,
+    ctx: &Context,
+    inputs: &Inputs,
+    is_new: bool,
+    (first, last): (RunStage, RunStage),
+    bars: &MultiProgress,
+) -> Result<Outcome, RunError> {
     if let Some(stage) = options.redo {
-        redo(&dir, stage).await?;
+        redo(&ctx.run, stage).await?;
     }
-    let tombstones = dir.tombstones().await?;
-    let ctx = context(config, dir.clone(), tombstones, stop)?;
+    if !ctx.slice.is_whole() {
+        ctx.run.keep_slices(ctx.slice.of).await?;
+    }
     let in_force = toml::to_string(&*ctx.config).expect("a configuration is plain data");
-    let kept_now = inputs::keep(in_force, &inputs);
+    let kept_now = inputs::keep(in_force, inputs);
     // A configuration that a begun table refuses must not replace the one it was begun with.
-    if kept.is_none() || options.redo.is_some() {
-        dir.keep(&kept_now).await?;
+    if is_new || options.redo.is_some() {
+        ctx.run.keep(&kept_now).await?;
     }
-    check(&ctx, first, last).await?;
-    stages(&ctx, &inputs, first, last, bars, options.json).await?;
-    dir.keep(&kept_now).await?;
-    report(&ctx).await
+    check(ctx, first, last).await?;
+    stages(ctx, inputs, first, last, bars, options.json).await?;
+    ctx.run.keep(&kept_now).await?;
+    report(ctx).await
 }
 
 fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
@@ -256,30 +304,6 @@ fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
     match (find(first), find(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(RunError::Stages(text.to_owned())),
-    }
-}
-
-/// Waits for another process to leave the run directory; none after Ctrl-C.
-pub(super) async fn lock(dir: &RunDir, stop: &CancellationToken) -> Result<Option<Lock>, RunError> {
-    let mut said = false;
-    loop {
-        let attempt = Lock::attempt(dir.store().local());
-        match attempt.map_err(|error| StoreError::corrupt(".lock", error))? {
-            LockAttempt::Held(lock) => return Ok(Some(lock)),
-            LockAttempt::Busy(owner) if !said => {
-                tracing::warn!(
-                    process = owner,
-                    "another process works on this run directory; \
-                    waiting for it to end, to take over what it leaves"
-                );
-                said = true;
-            }
-            LockAttempt::Busy(_) => {}
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(300)) => {}
-            () = stop.cancelled() => return Ok(None),
-        }
     }
 }
 
@@ -294,21 +318,25 @@ pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError
     Ok(())
 }
 
-pub(super) fn context(
+pub(super) async fn context(
     config: Config,
     run: RunDir,
-    tombstones: Tombstones,
+    slice: Slice,
     stop: CancellationToken,
 ) -> Result<Context, RunError> {
     let threads = config.run.threads();
     // A second call in one process finds the pool there; it then keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let spending = Spending::read(run.store()).await?;
     Ok(Context {
+        slice,
+        budget: Arc::new(spending.share(&config.budget, slice)),
         client: Arc::new(Client::new(&config)?),
+        objects: Arc::default(),
         hosts: Arc::new(Semaphore::new(config.http.hosts_in_flight.min(Semaphore::MAX_PERMITS))),
         cpu: Arc::new(Semaphore::new(threads)),
         commits: Arc::new(Semaphore::new(1)),
-        tombstones: Arc::new(tombstones),
+        tombstones: Arc::new(run.tombstones().await?),
         config: Arc::new(config),
         run,
         stop,
@@ -360,7 +388,7 @@ async fn stages(
 async fn report(ctx: &Context) -> Result<Outcome, RunError> {
     let steps = steps(&ctx.run, &ctx.config).await?;
     println!("{}", funnel(&steps));
-    if let Some(text) = spending(&ctx.run)? {
+    if let Some(text) = spending(&ctx.run).await? {
         println!("{text}");
     }
     if let Some(table) = wording(&ctx.run).await? {
@@ -430,16 +458,15 @@ async fn dry_run(
     first: RunStage,
     last: RunStage,
 ) -> Result<Outcome, RunError> {
-    let dir = PathBuf::from(&options.out);
-    let known =
-        if dir.join("run.json").is_file() { Some(RunDir::open(&options.out)?) } else { None };
+    let known = RunDir::find(&options.out).await?;
     let kept = match &known {
         Some(dir) => dir.kept().await?,
         None => None,
     };
     let layers = Layers { run_dir: kept.as_ref().map(|k| k.config.clone()), ..layers.clone() };
     let config = layers.load()?;
-    let inputs = inputs::find(options, kept.as_ref(), &config, (first, last)).await?;
+    let inputs =
+        inputs::find(options, kept.as_ref(), &config, &Objects::default(), (first, last)).await?;
     Client::new(&config)?;
     println!("would mine into {} (nothing is requested or written now)", options.out);
     for url in inputs.seeds.urls() {

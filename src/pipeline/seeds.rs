@@ -6,17 +6,25 @@ use url::{Host, Url};
 
 use super::RunError;
 use crate::config::Config;
+use crate::store::{Objects, is_remote};
 
-/// Reads `--seed-urls`: each a URL, or a file with one URL a line (`#` begins a comment).
-pub fn load(given: &[String]) -> Result<Vec<Url>, RunError> {
+/// A list of seeds has at most this many bytes where it is an object.
+const MAX_BYTES: usize = 256 << 20;
+
+/// Reads `--seed-urls`: each a URL, or a file or object with one URL a line (`#` begins a comment).
+pub async fn load(given: &[String], objects: &Objects) -> Result<Vec<Url>, RunError> {
     let mut urls = Vec::new();
     for seed in given {
-        if seed.contains("://") {
+        if seed.contains("://") && !is_remote(seed) {
             urls.push(parse(seed, seed)?);
             continue;
         }
         let fail = |problem: String| RunError::Seed { seed: seed.clone(), problem };
-        let text = std::fs::read_to_string(seed).map_err(|error| fail(error.to_string()))?;
+        let text = match is_remote(seed) {
+            true => objects.read(seed, MAX_BYTES).await.map_err(|error| fail(error.to_string()))?,
+            false => std::fs::read(seed).map_err(|error| fail(error.to_string()))?,
+        };
+        let text = String::from_utf8(text).map_err(|_| fail("is no text".into()))?;
         let lines = text.lines().map(str::trim).enumerate();
         for (number, line) in lines.filter(|(_, l)| !l.is_empty() && !l.starts_with('#')) {
             urls.push(parse(line, &format!("{seed}:{}", number + 1))?);
@@ -50,24 +58,25 @@ pub fn all_private(seeds: &[Url], config: &Config) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn files_and_urls_mix() {
+    #[tokio::test]
+    async fn files_and_urls_mix() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("seeds.txt");
         std::fs::write(&file, "# ours\nhttp://a.example/\n\n https://b.example/x \n").unwrap();
         let given = [file.display().to_string(), "http://c.example".into()];
-        let urls: Vec<String> = load(&given).unwrap().into_iter().map(Into::into).collect();
+        let urls = load(&given, &Objects::default()).await.unwrap();
+        let urls: Vec<String> = urls.into_iter().map(Into::into).collect();
         assert_eq!(urls, ["http://a.example/", "https://b.example/x", "http://c.example/"]);
     }
 
-    #[test]
-    fn a_bad_seed_is_named_with_its_line() {
+    #[tokio::test]
+    async fn a_bad_seed_is_named_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("seeds.txt");
         std::fs::write(&file, "http://a.example/\nftp://b.example/\n").unwrap();
-        let error = load(&[file.display().to_string()]).unwrap_err();
+        let error = load(&[file.display().to_string()], &Objects::default()).await.unwrap_err();
         assert!(error.to_string().contains("seeds.txt:2: ftp: is not crawled"), "{error}");
-        let error = load(&["/no/such/seeds.txt".into()]).unwrap_err();
+        let error = load(&["/no/such/seeds.txt".into()], &Objects::default()).await.unwrap_err();
         assert!(error.to_string().contains("No such file"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }

@@ -1,13 +1,13 @@
 //! What a run directory holds, finished or not.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::RunError;
 use super::inputs;
+use super::missing::slices;
 use super::run::RunStage;
 use crate::config::{Config, Layers};
-use crate::endpoint::{Totals, spent};
+use crate::endpoint::{Spending, Totals};
 use crate::stages::collect::Layout;
 use crate::store::{Manifest, RunDir, StoreError};
 use crate::table::{
@@ -45,7 +45,10 @@ pub(super) const STEPS: [StepInfo; 14] = [
 pub async fn status(out: &str) -> Result<(), RunError> {
     let (dir, config) = open(out).await?;
     println!("{}", funnel(&steps(&dir, &config).await?));
-    if let Some(text) = spending(&dir)? {
+    if let Some(text) = spending(&dir).await? {
+        println!("{text}");
+    }
+    if let Some(text) = slices(&dir, &config).await? {
         println!("{text}");
     }
     Ok(())
@@ -56,7 +59,7 @@ pub async fn status(out: &str) -> Result<(), RunError> {
 pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunError> {
     let mut layers = layers.clone();
     if let Some(out) = out {
-        let kept = existing(out)?.kept().await?;
+        let kept = existing(out).await?.kept().await?;
         layers.run_dir = kept.map(|kept| kept.config);
     }
     print!("{}", toml::to_string(&layers.load()?).expect("a configuration is plain data"));
@@ -64,10 +67,10 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
 }
 
 /// What models were asked and what it took, from the replies that are kept; none where there are none.
-pub(super) fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
-    let mut lines = Vec::new();
+pub(super) async fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
+    let (mut lines, spending) = (Vec::new(), Spending::read(dir.store()).await?);
     for stage in [RunStage::Describe, RunStage::Embed, RunStage::Instruct] {
-        let Totals { calls, input, output, cost } = spent(dir.store().local(), stage.name())?;
+        let Totals { calls, input, output, cost } = spending.of_step(stage.name());
         if calls > 0 {
             lines.push(format!(
                 "{}: {calls} calls, {input} tokens in, {output} out, cost {cost:.2}",
@@ -79,15 +82,12 @@ pub(super) fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
 }
 
 /// Opens a run directory that must exist.
-pub(super) fn existing(out: &str) -> Result<RunDir, RunError> {
-    if !Path::new(out).join("run.json").is_file() {
-        return Err(RunError::NoRun(out.into()));
-    }
-    Ok(RunDir::open(out)?)
+pub(super) async fn existing(out: &str) -> Result<RunDir, RunError> {
+    RunDir::find(out).await?.ok_or_else(|| RunError::NoRun(out.into()))
 }
 
 async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
-    let dir = existing(out)?;
+    let dir = existing(out).await?;
     let kept = dir.kept().await?.unwrap_or_default();
     let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
     Ok((dir, config))

@@ -9,11 +9,14 @@ use crate::stages::pair::{Inputs, tune};
 use crate::store::StoreError;
 use crate::table::{DESCRIPTIONS, EMBEDDINGS, GROUPS, IMAGES};
 
+/// The page of examples in the run directory.
+const PAGE: &str = "tune-pairs.html";
+
 /// Prints both histograms and writes a page of examples. `layers` may try other bounds, a wider window or
 /// another similarity that the run has vectors for.
 #[expect(clippy::print_stdout, reason = "the histograms are this command's output")]
 pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Result<(), RunError> {
-    let dir = existing(out)?;
+    let dir = existing(out).await?;
     let kept = dir.kept().await?.unwrap_or_default();
     let mut config = Layers { run_dir: Some(kept.config), ..layers.clone() }.load()?;
     config.embed.settle();
@@ -26,9 +29,17 @@ pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Re
     println!("{}", survey.table());
     println!("Apply bounds with\n  {}", survey.command(out));
     let page = survey.page(out, dir.store(), &dir.manifests(IMAGES).await?).await?;
-    let path = html.unwrap_or_else(|| dir.store().local().join("tune-pairs.html"));
-    let failed = |error| StoreError::corrupt(path.display().to_string(), error);
-    std::fs::write(&path, page).map_err(failed)?;
-    println!("Examples: {}", path.display());
+    let place = match html {
+        Some(path) => {
+            let failed = |error| StoreError::corrupt(path.display().to_string(), error);
+            std::fs::write(&path, page).map_err(failed)?;
+            path.display().to_string()
+        }
+        None => {
+            dir.store().replace(PAGE, page.into()).await?;
+            format!("{}/{PAGE}", dir.store().location())
+        }
+    };
+    println!("Examples: {place}");
     Ok(())
 }

@@ -6,6 +6,7 @@ mod image;
 mod look;
 mod page;
 mod reject;
+mod slice;
 mod tombstone;
 mod triplet;
 
@@ -15,6 +16,7 @@ pub use image::{Image, StoredAs};
 pub use look::{AltText, Flag, Safety};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
+pub use slice::Slice;
 pub use tombstone::Tombstones;
 pub use triplet::{
     Description, Embedding, ImageBytes, Instruction, Pair, Side, Split, TripletText,

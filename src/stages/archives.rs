@@ -1,4 +1,4 @@
-//! Where archives are read: a file on disk or a URL, as bytes in order on a blocking thread.
+//! Where archives are read: a file on disk, an object or a URL, as bytes in order on a blocking thread.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use futures::StreamExt;
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::context::{Context, StageError};
-use crate::http::{Client, FetchError};
+use crate::http::Client;
+use crate::store::{Pieces, is_remote};
 
 /// Pieces of a download that wait to be read.
 const PIECES: usize = 16;
@@ -34,11 +36,17 @@ pub async fn read<T: Send + 'static>(
         let done = tokio::task::spawn_blocking(move || open(Path::new(&path), range).map(work));
         return joined(done.await).map_err(|error| failed(error.to_string()));
     }
-    let url = Url::parse(name).map_err(|error| failed(error.to_string()))?;
     let (sender, pieces) = mpsc::channel(PIECES);
-    let fill = fill(Arc::clone(&ctx.client), url, range, sender);
     let body = Box::new(Body { pieces, piece: Bytes::new() });
-    let (done, ()) = tokio::join!(tokio::task::spawn_blocking(move || work(body)), fill);
+    let reading = tokio::task::spawn_blocking(move || work(body));
+    if is_remote(name) {
+        let pieces = ctx.objects.pieces(name, range).await?;
+        let (done, ()) = tokio::join!(reading, pass_on(pieces, sender));
+        return Ok(joined(done));
+    }
+    let url = Url::parse(name).map_err(|error| failed(error.to_string()))?;
+    let fill = fill(Arc::clone(&ctx.client), url, range, sender);
+    let (done, ()) = tokio::join!(reading, fill);
     Ok(joined(done))
 }
 
@@ -58,12 +66,22 @@ async fn fill(
     client: Arc<Client>,
     url: Url,
     range: Option<Range<u64>>,
-    out: mpsc::Sender<Result<Bytes, FetchError>>,
+    out: mpsc::Sender<io::Result<Bytes>>,
 ) {
     let mut download = client.download(&url, range);
     while let Some(piece) = download.chunk().await.transpose() {
         let is_last = piece.is_err();
-        if out.send(piece).await.is_err() || is_last {
+        if out.send(piece.map_err(io::Error::other)).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The same for an object.
+async fn pass_on(mut pieces: Pieces, out: mpsc::Sender<io::Result<Bytes>>) {
+    while let Some(piece) = pieces.next().await {
+        let is_last = piece.is_err();
+        if out.send(piece.map_err(io::Error::other)).await.is_err() || is_last {
             return;
         }
     }
@@ -71,7 +89,7 @@ async fn fill(
 
 /// The other end, for a blocking thread.
 struct Body {
-    pieces: mpsc::Receiver<Result<Bytes, FetchError>>,
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
 }
 
@@ -79,7 +97,7 @@ impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
             match self.pieces.blocking_recv() {
-                Some(piece) => self.piece = piece.map_err(io::Error::other)?,
+                Some(piece) => self.piece = piece?,
                 None => return Ok(0),
             }
         }

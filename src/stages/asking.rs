@@ -16,8 +16,8 @@ use super::context::{Context, StageError};
 use crate::config::{Config, Endpoint, Price};
 use crate::endpoint::{
     Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, KnownReplies, Model, ModelError,
-    Outcome, PartReplies, Piece, Prompt, Question, StepReplies, Tally, Totals, Unfit, Usage, Wire,
-    cost, hash, spent,
+    Outcome, PartReplies, Piece, Prompt, Question, Spending, StepReplies, Tally, Totals, Unfit,
+    Usage, Wire, cost, hash,
 };
 use crate::record::Reason;
 use crate::store::RunDir;
@@ -67,15 +67,17 @@ impl Asking {
         endpoint: &Endpoint,
         texts: &Texts<'_>,
     ) -> Result<Self, StageError> {
-        let tally = Tally::new(&ctx.config.budget, spent(ctx.run.store().local(), "")?);
+        let scratch = ctx.run.store().scratch();
+        let spending = Spending::of_files(scratch)?;
+        let tally = Tally::new(&ctx.budget, spending.of(ctx.slice));
         let halt = ctx.stop.child_token();
         Ok(Self {
             step,
             wire,
             model: None,
             tally,
-            has_answered: spent(ctx.run.store().local(), step)?.calls > 0,
-            replies: StepReplies::new(ctx.run.store().local(), step),
+            has_answered: spending.of_step(step).calls > 0,
+            replies: StepReplies::new(scratch, step),
             renderer: Renderer::new(step, wire, endpoint, texts)?,
             schema: Checked::new(texts.schema).map_err(|problem| StageError::Prompt {
                 key: format!("{step}.schema"),
@@ -301,7 +303,7 @@ impl Forecaster {
     ) -> Result<Self, StageError> {
         Ok(Self {
             renderer: Renderer::new(step, wire, endpoint, texts)?,
-            replies: StepReplies::new(run.store().local(), step),
+            replies: StepReplies::new(run.store().scratch(), step),
             known: None,
             price: Tally::new(&config.budget, Totals::default()).price(&endpoint.model),
             max_tokens: u64::from(endpoint.max_tokens),

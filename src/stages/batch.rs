@@ -29,7 +29,8 @@ impl<'a> Exchange<'a> {
         asking: &'a Asking,
         (max_requests, max_bytes): (usize, usize),
     ) -> Result<Self, StageError> {
-        let folder = ctx.run.store().local().join("batch").join(asking.step());
+        let provider = format!("{}.provider = \"batch\"", asking.step());
+        let folder = ctx.folder(&provider)?.join("batch").join(asking.step());
         let files = BatchFiles::open(&folder, max_requests, max_bytes)?;
         let price = asking.tally().price(&asking.endpoint().model);
         // What is away is paid for as well, as soon as it is back.

@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Budget, Config};
 use crate::http::Client;
-use crate::record::{Tombstones, content_id};
-use crate::store::{Fingerprint, Mismatch, Row, RunDir, StoreError, Table};
+use crate::record::{Slice, Tombstones, content_id};
+use crate::store::{Fingerprint, Mismatch, Objects, Row, RunDir, StoreError, Table};
 use crate::telemetry::Progress;
 
 /// What every stage is given.
@@ -23,8 +23,14 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Where tables lie.
     pub run: RunDir,
-    /// The only way to the network.
+    /// The parts of map stages that are this process's.
+    pub slice: Slice,
+    /// What it may spend.
+    pub budget: Arc<Budget>,
+    /// The only way to the network, object stores aside.
     pub client: Arc<Client>,
+    /// The object stores that inputs lie in.
+    pub objects: Arc<Objects>,
     /// Permits for hosts that are worked on at the same time.
     pub hosts: Arc<Semaphore>,
     /// Permits for CPU work off the async threads, one a core.
@@ -107,6 +113,20 @@ impl Context {
             })
         });
         in_order(done)
+    }
+
+    /// The run directory's folder, for what is exchanged by files: refused where it is in an object store,
+    /// and where several processes would write the same files.
+    pub fn folder(&self, key: &str) -> Result<&std::path::Path, StageError> {
+        let refuse = |problem| StageError::Local { key: key.to_owned(), problem };
+        let store = self.run.store();
+        let folder = store.folder().ok_or_else(|| {
+            refuse(format!("{} is no local folder; use a local run directory", store.location()))
+        })?;
+        match self.slice.is_whole() {
+            true => Ok(folder),
+            false => Err(refuse("run this stage without --slice".to_owned())),
+        }
     }
 
     /// What was taken back, as a fingerprint has it.
@@ -207,13 +227,36 @@ pub enum StageError {
         /// Why not.
         problem: String,
     },
+    /// Files that somebody else reads or writes, where there can be none.
+    #[error("{key} exchanges files with whoever answers them: {problem}")]
+    Local {
+        /// Dotted key, with its value.
+        key: String,
+        /// Why there can be none.
+        problem: String,
+    },
     /// A table that is read is not whole.
-    #[error("{stage} needs what {before} makes, and not all of that is there; run {before} first")]
+    #[error(
+        "{stage} needs what {before} makes, and not all of that is there{missing}; run {before} first"
+    )]
     NoInput {
         /// Who reads it.
         stage: &'static str,
         /// The stage that makes it.
         before: &'static str,
+        /// Which parts and slices, where a run is known to have slices.
+        missing: String,
+    },
+    /// Parts that other slices have yet to make, and none of them is at work.
+    #[error(
+        "{table} is not whole: slice {slices} has parts to make and is not at work; run it, then this \
+         again with the same --out"
+    )]
+    Slices {
+        /// Table that is waited for.
+        table: &'static str,
+        /// Which ones.
+        slices: String,
     },
     /// Something that only other builds can do.
     #[error("{key} needs a build with `--features {feature}`")]

@@ -1,7 +1,8 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
 //! ([`context`]), where archives are read ([`archives`]), lists of what is never taken
 //! ([`blocklist`]), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
-//! pages are made of ([`html`]) and what vectors were made by ([`vectors`]) are all they share.
+//! pages are made of ([`html`]), what vectors were made by ([`vectors`]) and which parts are whose
+//! ([`slices`]) are all they share.
 
 pub mod archives;
 pub mod asking;
@@ -17,5 +18,6 @@ pub mod group;
 pub mod html;
 pub mod instruct;
 pub mod pair;
+pub mod slices;
 pub mod vectors;
 pub mod wording;

@@ -1,4 +1,4 @@
-//! Objects by path on local disk; other object stores come with the same interface.
+//! Objects by path: a folder on local disk, or a place in an object store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,8 +7,12 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use super::remote::{self, is_remote};
 
 /// Something in the run directory that cannot be read or written.
 #[derive(Debug, Error)]
@@ -58,38 +62,99 @@ impl StoreError {
     }
 }
 
+/// Tells an object from one that was put over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectTag(UpdateVersion);
+
 /// Where a run directory lies.
 #[derive(Clone, Debug)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    local: PathBuf,
+    /// The same without and with the place in it: what looks at one object is told its whole path by
+    /// [`PrefixStore`], and plans hold that against the one they asked for.
+    bucket: (Arc<dyn ObjectStore>, Path),
+    location: Arc<str>,
+    folder: Option<Arc<std::path::Path>>,
+    scratch: Arc<std::path::Path>,
 }
 
 impl Store {
-    /// Opens a local folder, creating it where needed.
+    /// Opens a local folder, creating it where needed, or a place in an object store.
     pub fn open(location: &str) -> Result<Self, StoreError> {
         let refuse = |problem: String| StoreError::Location { location: location.into(), problem };
+        if is_remote(location) {
+            let (objects, place) = remote::open(location).map_err(refuse)?;
+            if place.as_ref().is_empty() {
+                return Err(refuse("give a path below the bucket".into()));
+            }
+            let location = location.trim_end_matches('/');
+            let name = hex::encode(&Sha256::digest(location)[..8]);
+            let scratch = std::env::temp_dir().join(format!("magiclens-{name}"));
+            let bucket = (Arc::clone(&objects), place.clone());
+            let objects = Arc::new(PrefixStore::new(objects, place));
+            return Ok(Self {
+                objects,
+                bucket,
+                location: location.into(),
+                folder: None,
+                scratch: scratch.into(),
+            });
+        }
         if let Some((scheme, _)) = location.split_once("://")
             && scheme != "file"
         {
-            return Err(refuse(format!("{scheme}:// is not supported yet, give a local folder")));
+            let problem = format!("{scheme}:// is not known, give a local folder, s3:// or gs://");
+            return Err(refuse(problem));
         }
-        let local = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
-        std::fs::create_dir_all(&local).map_err(|error| refuse(error.to_string()))?;
-        let local = local.canonicalize().map_err(|error| refuse(error.to_string()))?;
+        let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
+        std::fs::create_dir_all(&folder).map_err(|error| refuse(error.to_string()))?;
+        let folder = folder.canonicalize().map_err(|error| refuse(error.to_string()))?;
         let objects =
-            LocalFileSystem::new_with_prefix(&local).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { objects: Arc::new(objects), local })
+            LocalFileSystem::new_with_prefix(&folder).map_err(|error| refuse(error.to_string()))?;
+        let location = folder.display().to_string().into();
+        let folder: Arc<std::path::Path> = folder.into();
+        let scratch = Arc::clone(&folder);
+        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        let bucket = (Arc::clone(&objects), Path::default());
+        Ok(Self { objects, bucket, location, folder: Some(folder), scratch })
     }
 
-    /// The folder on local disk.
-    pub fn local(&self) -> &std::path::Path {
-        &self.local
+    /// A store that is open already, with a folder for what grows by appending.
+    pub fn within(objects: Arc<dyn ObjectStore>, scratch: &std::path::Path) -> Self {
+        let location = objects.to_string().into();
+        let bucket = (Arc::clone(&objects), Path::default());
+        Self { objects, bucket, location, folder: None, scratch: scratch.into() }
+    }
+
+    /// The folder, where it is one on local disk.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
+    }
+
+    /// A folder on local disk for files that grow by appending, which objects cannot: the run directory
+    /// itself where it is one, else one of this machine, whose content is put into the store in segments.
+    pub fn scratch(&self) -> &std::path::Path {
+        &self.scratch
+    }
+
+    /// The same with another scratch folder.
+    pub fn with_scratch(self, scratch: &std::path::Path) -> Self {
+        Self { scratch: scratch.into(), ..self }
+    }
+
+    /// The folder or URL.
+    pub fn location(&self) -> &str {
+        &self.location
     }
 
     /// For readers and plans that speak `object_store` themselves.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
         self.objects.clone()
+    }
+
+    /// For plans: a store, and the place in it that paths are below.
+    pub fn bucket(&self) -> &(Arc<dyn ObjectStore>, Path) {
+        &self.bucket
     }
 
     /// The object's bytes, or none where it is not there.
@@ -122,6 +187,47 @@ impl Store {
         self.sync(path).await
     }
 
+    /// Replaces an object that is still as it was when `tag` was read; says what its tag is now, or that
+    /// it is another one by now.
+    pub async fn update(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        tag: &ObjectTag,
+    ) -> Result<Option<ObjectTag>, StoreError> {
+        let mode = PutMode::Update(tag.0.clone());
+        match self.objects.put_opts(&Path::from(path), bytes.into(), mode.into()).await {
+            Ok(put) => Ok(Some(ObjectTag(put.into()))),
+            Err(
+                object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. },
+            ) => Ok(None),
+            Err(source) => Err(StoreError::Object { path: path.into(), source }),
+        }
+    }
+
+    /// The object's bytes with what tells whether it is still the same one.
+    pub async fn read_tagged(&self, path: &str) -> Result<Option<(Bytes, ObjectTag)>, StoreError> {
+        let failed = |source| StoreError::Object { path: path.into(), source };
+        let found = match self.objects.get(&Path::from(path)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let meta = &found.meta;
+        let tag = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
+        Ok(Some((found.bytes().await.map_err(failed)?, ObjectTag(tag))))
+    }
+
+    /// Names of the objects right below a folder, sorted.
+    pub async fn names(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.objects.list_with_delimiter(Some(&Path::from(folder))).await;
+        let found = found.map_err(|source| StoreError::Object { path: folder.into(), source })?;
+        let name = |meta: ObjectMeta| meta.location.filename().map(str::to_owned);
+        let mut names: Vec<_> = found.objects.into_iter().filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Paths and sizes below a folder, sorted.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let prefix = Path::from(folder);
@@ -142,9 +248,10 @@ impl Store {
     }
 
     /// Forces an object and its folder entry to disk, so that a manifest never outlives its files
-    /// in a power cut.
+    /// in a power cut. What an object store has taken is there.
     pub async fn sync(&self, path: &str) -> Result<(), StoreError> {
-        let file = self.local.join(path);
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let file = folder.join(path);
         let synced = tokio::task::spawn_blocking(move || {
             std::fs::File::open(&file)?.sync_all()?;
             file.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
@@ -188,7 +295,12 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_with_a_reason() {
-        let error = Store::open("s3://bucket/run").unwrap_err().to_string();
-        assert_eq!(error, "s3://bucket/run: s3:// is not supported yet, give a local folder");
+        let refused = |location: &str| Store::open(location).unwrap_err().to_string();
+        let error = refused("ftp://host/run");
+        assert_eq!(
+            error,
+            "ftp://host/run: ftp:// is not known, give a local folder, s3:// or gs://"
+        );
+        assert_eq!(refused("s3://bucket"), "s3://bucket: give a path below the bucket");
     }
 }

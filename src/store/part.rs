@@ -102,11 +102,15 @@ async fn put<R: Row>(table: &Table<R>, manifest: Manifest) -> Result<Manifest, S
     if store.create(&path, text).await? {
         return Ok(manifest);
     }
-    for file in manifest.files.values() {
-        store.delete(&file.path).await?;
-    }
     let winner = table.manifest(manifest.part).await?;
-    winner.ok_or_else(|| StoreError::corrupt(path, "was committed and is gone"))
+    let winner = winner.ok_or_else(|| StoreError::corrupt(path, "was committed and is gone"))?;
+    // An answer that was lost on its way is asked for again: the manifest there may be this very one.
+    if winner != manifest {
+        for file in manifest.files.values() {
+            store.delete(&file.path).await?;
+        }
+    }
+    Ok(winner)
 }
 
 fn file_path(folder: &str, part: u32, nonce: &str) -> String {

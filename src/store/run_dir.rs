@@ -1,12 +1,13 @@
 //! What a run directory keeps beside its tables: configuration, seeds and other inputs, so that a rerun
 //! needs only `--out`.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{manifests_of, sum};
+use super::remote::is_remote;
+use super::table::{manifests_of, parts_of, sum};
 use super::{
     Counts, Layout, Manifest, Row, RowWriter, SegmentEntry, Store, StoreError, WipSummary,
     read_rows,
@@ -18,6 +19,9 @@ const RUN: &str = "run.json";
 
 /// The path of what was taken back.
 const TOMBSTONES: &str = "tombstones.json";
+
+/// The path of the number of slices.
+const SLICES: &str = "slices.json";
 
 /// A run directory.
 #[derive(Clone, Debug)]
@@ -46,6 +50,26 @@ impl RunDir {
         Ok(Self { store: Store::open(location)? })
     }
 
+    /// One in a store that is open already.
+    pub fn within(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Opens a run directory that something was kept in; makes none.
+    pub async fn find(location: &str) -> Result<Option<Self>, StoreError> {
+        let folder = location.strip_prefix("file://").unwrap_or(location);
+        if !is_remote(location) && !Path::new(folder).join(RUN).is_file() {
+            return Ok(None);
+        }
+        let dir = Self::open(location)?;
+        Ok(dir.store.read(RUN).await?.is_some().then_some(dir))
+    }
+
+    /// The same with another folder for what grows by appending.
+    pub fn with_scratch(self, scratch: &Path) -> Self {
+        Self { store: self.store.with_scratch(scratch) }
+    }
+
     /// What was kept, if this directory was used before.
     pub async fn kept(&self) -> Result<Option<Kept>, StoreError> {
         let Some(text) = self.store.read(RUN).await? else { return Ok(None) };
@@ -56,6 +80,20 @@ impl RunDir {
     pub async fn keep(&self, kept: &Kept) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(kept).expect("kept settings are plain data");
         self.store.replace(RUN, text).await
+    }
+
+    /// How many slices the run was last worked on in, if it was.
+    pub async fn slices(&self) -> Result<Option<u32>, StoreError> {
+        let Some(text) = self.store.read(SLICES).await? else { return Ok(None) };
+        serde_json::from_slice(&text).map(Some).map_err(|error| StoreError::corrupt(SLICES, error))
+    }
+
+    /// Notes how many slices there are.
+    pub async fn keep_slices(&self, of: u32) -> Result<(), StoreError> {
+        if self.slices().await? == Some(of) {
+            return Ok(());
+        }
+        self.store.replace(SLICES, of.to_string().into_bytes()).await
     }
 
     /// What was taken back.
@@ -126,6 +164,8 @@ impl RunDir {
         if changed > 0 {
             // Put over the old file in one step.
             writer.close().await?;
+        } else {
+            writer.discard().await;
         }
         Ok(changed)
     }
@@ -134,16 +174,23 @@ impl RunDir {
     pub async fn sweep(&self, table: &str) -> Result<(), StoreError> {
         let manifests = self.manifests(table).await?;
         let files = manifests.iter().flat_map(|manifest| manifest.files.values());
-        let named: HashSet<PathBuf> =
-            files.map(|file| self.store.local().join(&file.path)).collect();
+        let named: HashSet<&str> = files.map(|file| file.path.as_str()).collect();
         for folder in [table.to_owned(), format!("rejects/{table}"), format!("outbox/{table}")] {
-            let Ok(entries) = std::fs::read_dir(self.store.local().join(folder)) else { continue };
-            // Files that are being written have a name that goes on after the extension.
-            let is_rows = |path: &PathBuf| path.to_string_lossy().contains(".parquet");
-            let paths = entries.flatten().map(|entry| entry.path()).filter(is_rows);
-            for path in paths.filter(|path| !named.contains(path)) {
-                std::fs::remove_file(&path)
-                    .map_err(|error| StoreError::corrupt(path.display().to_string(), error))?;
+            let path = |name: &String| format!("{folder}/{name}");
+            // Files that are being written on local disk have a name that goes on after the extension,
+            // and are in no listing of objects.
+            let is_stray =
+                |name: &String| name.contains(".parquet") && !named.contains(path(name).as_str());
+            if let Some(run_dir) = self.store.folder() {
+                for name in local_names(&run_dir.join(&folder)).into_iter().filter(is_stray) {
+                    let file = run_dir.join(path(&name));
+                    std::fs::remove_file(&file)
+                        .map_err(|error| StoreError::corrupt(file.display().to_string(), error))?;
+                }
+                continue;
+            }
+            for name in self.store.names(&folder).await?.into_iter().filter(is_stray) {
+                self.store.delete(&path(&name)).await?;
             }
         }
         Ok(())
@@ -157,6 +204,11 @@ impl RunDir {
     /// All committed parts of a table.
     pub async fn manifests(&self, table: &str) -> Result<Vec<Manifest>, StoreError> {
         manifests_of(&self.store, table).await
+    }
+
+    /// The numbers of a table's committed parts.
+    pub async fn parts(&self, table: &str) -> Result<BTreeSet<u32>, StoreError> {
+        parts_of(&self.store, table).await
     }
 
     /// The summed counts of a table's committed parts.
@@ -190,6 +242,12 @@ impl RunDir {
         }
         self.store.delete(&format!("{table}/stage.json")).await
     }
+}
+
+/// Names of what lies in a folder, where there is one.
+fn local_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -131,7 +131,8 @@ impl<E: SegmentEntry> SegmentLog<E> {
             return Ok(());
         }
         // Folders exist on local disk only; one that is not empty stays.
-        let folder = self.store.local().join(&self.folder);
+        let Some(run_dir) = self.store.folder() else { return Ok(()) };
+        let folder = run_dir.join(&self.folder);
         if std::fs::remove_dir(&folder).is_ok() {
             let _ = folder.parent().map(std::fs::remove_dir);
         }

@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
+use object_store::path::Path;
 use url::Url;
 
 use super::rows::{Row, RowStream};
@@ -26,6 +27,7 @@ const BATCH_ROWS: usize = 256;
 /// Tables by name and SQL over them.
 pub struct Sql {
     session: SessionContext,
+    place: Path,
 }
 
 impl Sql {
@@ -47,8 +49,9 @@ impl Sql {
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
             .build_arc()
             .map_err(|error| StoreError::corrupt("plan", error))?;
-        runtime.register_object_store(&base(), store.objects());
-        Ok(Self { session: SessionContext::new_with_config_rt(config, runtime) })
+        let (objects, place) = store.bucket().clone();
+        runtime.register_object_store(&base(), objects);
+        Ok(Self { session: SessionContext::new_with_config_rt(config, runtime), place })
     }
 
     /// Makes one output of committed parts a table.
@@ -60,11 +63,20 @@ impl Sql {
     ) -> Result<(), StoreError> {
         let failed = |error| StoreError::corrupt(name, error);
         let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
-        let paths: Vec<String> = files.map(|file| format!("{}{}", base(), file.path)).collect();
+        let paths: Vec<String> = files.map(|file| self.url(&file.path)).collect();
         let options = ParquetReadOptions::default();
         let frame = self.session.read_parquet(paths, options).await.map_err(failed)?;
         self.session.register_table(name, frame.into_view()).map_err(failed)?;
         Ok(())
+    }
+
+    fn url(&self, path: &str) -> String {
+        let mut url = base();
+        let mut segments = url.path_segments_mut().expect("the base has a path");
+        segments.pop_if_empty().extend(self.place.parts().map(|part| part.as_ref().to_owned()));
+        segments.extend(path.split('/'));
+        drop(segments);
+        url.into()
     }
 
     /// Runs a query; its rows stream out.

@@ -1,6 +1,9 @@
 //! The parts of one table.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::record::Reject;
 
@@ -80,6 +83,11 @@ impl<R: Row> Table<R> {
         manifests_of(&self.store, self.name).await
     }
 
+    /// The parts that are committed, by number.
+    pub async fn parts(&self) -> Result<BTreeSet<u32>, StoreError> {
+        parts_of(&self.store, self.name).await
+    }
+
     /// Rows of a committed part's output, `batch_rows` at a time; `T` may have fewer columns.
     pub async fn read<T: Row>(
         &self,
@@ -112,25 +120,36 @@ impl<R: Row> Table<R> {
     }
 
     pub(super) fn manifest_path(&self, part: u32) -> String {
-        format!("{}/part-{part:05}.json", self.name)
+        manifest_path(self.name, part)
     }
+}
+
+/// Manifests that are read at the same time.
+const READS_AT_ONCE: usize = 32;
+
+/// The number of the part that a manifest of this name commits.
+fn part_of(name: &str) -> Option<u32> {
+    name.strip_prefix("part-")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// The parts of a table that are committed.
+pub(super) async fn parts_of(store: &Store, name: &str) -> Result<BTreeSet<u32>, StoreError> {
+    Ok(store.names(name).await?.iter().filter_map(|name| part_of(name)).collect())
 }
 
 /// All committed manifests of a table by part number, whatever they were made with.
 pub(super) async fn manifests_of(store: &Store, name: &str) -> Result<Vec<Manifest>, StoreError> {
-    let mut manifests = Vec::new();
-    for (path, _) in store.list(name).await? {
-        let file = path.strip_prefix(name).unwrap_or_default();
-        if !file.starts_with("/part-") || !file.ends_with(".json") {
-            continue;
-        }
+    let read = |part: u32| async move {
+        let path = manifest_path(name, part);
         let text = store.read(&path).await?.unwrap_or_default();
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| StoreError::corrupt(path, error))?;
-        manifests.push(manifest);
-    }
-    manifests.sort_by_key(|manifest| manifest.part);
-    Ok(manifests)
+        serde_json::from_slice(&text).map_err(|error| StoreError::corrupt(path, error))
+    };
+    let parts = parts_of(store, name).await?;
+    stream::iter(parts.into_iter().map(read)).buffered(READS_AT_ONCE).try_collect().await
+}
+
+fn manifest_path(table: &str, part: u32) -> String {
+    format!("{table}/part-{part:05}.json")
 }
 
 /// Sums the counts of parts.

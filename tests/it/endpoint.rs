@@ -383,7 +383,7 @@ async fn questions_that_hang_fail_and_the_run_goes_on() {
             assert!(failed.iter().all(|(_, reason)| is_no_answer(*reason)), "{failed:?}");
         }
     }
-    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    let spent = magiclens::endpoint::Spending::of_files(folder.path()).unwrap().all();
     assert_eq!(spent.calls, 188, "what hangs is no call that was answered");
 }
 
@@ -431,7 +431,7 @@ async fn equal_questions_are_asked_once() {
         });
         assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:?}");
     }
-    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    let spent = magiclens::endpoint::Spending::of_files(folder.path()).unwrap().all();
     assert_eq!((spent.calls, tally.spent()), (40, spent), "copies are free");
 }
 
@@ -448,7 +448,7 @@ async fn what_was_paid_before_an_error_is_kept() {
     let model = model(Wire::OpenAi, &endpoint(&server), &tally);
     let outcomes = ask_all(&model, &replies, 0..1).await;
     assert!(matches!(outcomes[0], Err(AskError::Model(ModelError::Abort { .. }))));
-    let spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+    let spent = magiclens::endpoint::Spending::of_files(folder.path()).unwrap().all();
     assert_eq!((spent.calls, tally.spent()), (1, spent));
     assert!(!replies.is_known(&question(0).key));
 }
@@ -500,7 +500,7 @@ async fn the_budget_is_never_passed() {
         assert!(error.to_string().starts_with("budget.max_cost = 0.1 would be passed"), "{error}");
         assert!(tally.spent().cost <= 0.1 && tally.spent().cost > 0.03, "{:?}", tally.spent());
         replies.seal().await.unwrap();
-        spent = magiclens::endpoint::spent(folder.path(), "").unwrap();
+        spent = magiclens::endpoint::Spending::of_files(folder.path()).unwrap().all();
         assert!((spent.cost - tally.spent().cost).abs() < 1e-9);
     }
     assert!(server.calls() < 34, "{} calls for 0.1", server.calls());

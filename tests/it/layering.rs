@@ -16,8 +16,8 @@ const LEVELS: &[&[&str]] = &[
 ];
 
 /// What stages share, and what is no stage.
-const SHARED: [&str; 8] =
-    ["archives", "asking", "batch", "blocklist", "context", "html", "vectors", "wording"];
+const SHARED: [&str; 9] =
+    ["archives", "asking", "batch", "blocklist", "context", "html", "slices", "vectors", "wording"];
 
 /// A path that some code names, as segments after `crate`.
 struct Import {

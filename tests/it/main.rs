@@ -23,12 +23,15 @@ mod model_server;
 mod models;
 mod negatives;
 mod no_unsafe;
+mod object_store;
 mod politeness;
 mod rehydrate;
+mod s3;
 mod schemas;
 #[cfg(feature = "torch")]
 mod search;
 mod similarity;
+mod slices;
 mod source;
 mod splits;
 mod support;

@@ -95,6 +95,12 @@ impl Mined {
         output
     }
 
+    /// Runs to the end and gives what it left.
+    pub async fn tables_after_run(&self, out: &str) -> Tables {
+        self.run(out).await;
+        self.tables(out).await
+    }
+
     /// What a run left.
     pub async fn tables(&self, out: &str) -> Tables {
         Tables::read(&self.folder.path().join(out)).await
@@ -155,24 +161,28 @@ pub struct Tables {
 impl Tables {
     /// Reads committed parts through their manifests.
     pub async fn read(dir: &Path) -> Self {
-        let run = RunDir::open(dir.to_str().unwrap()).unwrap();
-        let mut pages: Vec<Page> = rows(&run, "pages", "rows").await;
+        Self::of(&RunDir::open(dir.to_str().unwrap()).unwrap()).await
+    }
+
+    /// The same of a run directory wherever it lies.
+    pub async fn of(run: &RunDir) -> Self {
+        let mut pages: Vec<Page> = rows(run, "pages", "rows").await;
         pages.iter_mut().for_each(|page| page.fetched_at = 0);
-        let mut images: Vec<Image> = rows(&run, "images", "rows").await;
+        let mut images: Vec<Image> = rows(run, "images", "rows").await;
         images.iter_mut().for_each(|image| image.fetched_at = 0);
         let mut rejects = Vec::new();
         for table in TABLES {
-            rejects.push((table, rows(&run, table, "rejects").await));
+            rejects.push((table, rows(run, table, "rejects").await));
         }
-        let mut groups: Vec<GroupImage> = rows(&run, "groups", "rows").await;
+        let mut groups: Vec<GroupImage> = rows(run, "groups", "rows").await;
         groups.iter_mut().for_each(|image| image.fetched_at = 0);
-        let mut triplets: Vec<Triplet> = rows(&run, "triplets", "rows").await;
+        let mut triplets: Vec<Triplet> = rows(run, "triplets", "rows").await;
         triplets.iter_mut().for_each(|triplet| triplet.fetched_at = 0);
-        let descriptions = rows(&run, "descriptions", "rows").await;
-        let instructions = rows(&run, "instructions", "rows").await;
-        let pairs = rows(&run, "pairs", "rows").await;
-        let embeddings = rows(&run, "embeddings", "rows").await;
-        let test_pool = rows(&run, "test_pool", "rows").await;
+        let descriptions = rows(run, "descriptions", "rows").await;
+        let instructions = rows(run, "instructions", "rows").await;
+        let pairs = rows(run, "pairs", "rows").await;
+        let embeddings = rows(run, "embeddings", "rows").await;
+        let test_pool = rows(run, "test_pool", "rows").await;
         Self {
             pages,
             images,

@@ -92,7 +92,7 @@ async fn a_page_on_another_host_is_left_to_its_owner() {
     let target = other.url("/there");
     let server = Server::pages(move |_| to(target.as_str())).await;
     let answer = client(&config()).get(&server.url("/page"), Kind::Page).await.unwrap();
-    assert!(matches!(answer, Answer::Elsewhere(url) if url == other.url("/there")));
+    assert!(matches!(answer, Answer::Elsewhere(url, _) if url == other.url("/there")));
     assert_eq!(other.seen(), Vec::<String>::new());
 }
 

@@ -152,7 +152,7 @@ pub fn client(config: &Config) -> Client {
 pub async fn get(client: &Client, url: &Url, kind: Kind) -> Result<Fetched, FetchError> {
     match client.get(url, kind).await? {
         Answer::Fetched(fetched) => Ok(*fetched),
-        Answer::Elsewhere(url) => panic!("redirected to {url}"),
+        Answer::Elsewhere(url, _) => panic!("redirected to {url}"),
     }
 }
 

@@ -8,11 +8,13 @@ use std::collections::{BTreeSet, HashSet};
 use tokio_util::sync::CancellationToken;
 
 use super::super::RunError;
-use super::super::run::{RunStage, lock};
+use super::super::run::RunStage;
+use super::super::session::Session;
 use super::super::status::existing;
 use super::scrub::{self, Gone, ImageKey, PageLinks};
+use crate::config::Layers;
 use crate::endpoint::erase;
-use crate::record::{Image, Page, Reject, content_id};
+use crate::record::{Image, Page, Reject, Slice, content_id};
 use crate::stages::context::StageError;
 use crate::stages::{collect, fetch};
 use crate::store::{Manifest, Row, RunDir, StoreError, read_rows};
@@ -23,24 +25,30 @@ use crate::table::{
 
 /// Blanks what was taken back wherever a run keeps it. Rows stay, so that others keep their numbers.
 pub async fn compact(out: &str) -> Result<(), RunError> {
-    let dir = existing(out)?;
-    let Some(_lock) = lock(&dir, &CancellationToken::new()).await? else {
-        return Err(StageError::Interrupted.into());
-    };
+    let dir = existing(out).await?;
+    let kept = dir.kept().await?.unwrap_or_default();
+    let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
+    let session = Session::open(&dir, &config, Slice::WHOLE, &CancellationToken::new()).await?;
+    let Some(session) = session else { return Err(StageError::Interrupted.into()) };
+    let outcome = blank(&dir).await;
+    session.end(outcome).await
+}
+
+async fn blank(dir: &RunDir) -> Result<(), RunError> {
     let stones = dir.tombstones().await?;
     if stones.is_empty() {
         tracing::info!("nothing was forgotten");
         return Ok(());
     }
-    let unused = unused_images(&dir, &Gone { stones: stones.clone(), ..Gone::default() }).await?;
+    let unused = unused_images(dir, &Gone { stones: stones.clone(), ..Gone::default() }).await?;
     let gone = Gone { stones, unused };
     for table in RunStage::ALL.into_iter().flat_map(RunStage::tables) {
         dir.sweep(table).await?;
     }
-    replies(&dir, &gone).await?;
-    let images = images(&dir, &gone).await?;
-    lists(&dir, &gone).await?;
-    let pages = pages(&dir, &gone).await?;
+    replies(dir, &gone).await?;
+    let images = images(dir, &gone).await?;
+    lists(dir, &gone).await?;
+    let pages = pages(dir, &gone).await?;
     tracing::info!(pages, images, "blanked");
     Ok(())
 }
@@ -48,7 +56,7 @@ pub async fn compact(out: &str) -> Result<(), RunError> {
 /// Takes out what models were asked and said about gone pages and images.
 async fn replies(dir: &RunDir, gone: &Gone) -> Result<(), StoreError> {
     let ids = gone_ids(dir, gone).await?;
-    erase(dir.store().local(), |id| ids.contains(id))
+    erase(dir.store(), |id| ids.contains(id)).await
 }
 
 /// Ids of groups and of images that are gone. An image that lies at another URL too is not.
@@ -76,6 +84,10 @@ async fn gone_ids(dir: &RunDir, gone: &Gone) -> Result<HashSet<String>, StoreErr
 }
 
 async fn images(dir: &RunDir, gone: &Gone) -> Result<u64, StoreError> {
+    // Whoever left them asks again.
+    for (path, _) in dir.store().list(&format!("{IMAGES}/errands")).await? {
+        dir.store().delete(&path).await?;
+    }
     let mut blanked = dir
         .rewrite_wip(IMAGES, |outcome: &mut fetch::Outcome| scrub::outcome(outcome, gone))
         .await?;

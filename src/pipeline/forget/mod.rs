@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use super::run::{RunStage, context, lock, redo};
+use super::run::{RunStage, context, redo};
+use super::session::Session;
 use super::status::existing;
-use crate::config::Layers;
-use crate::record::{ImageId, Tombstones};
+use crate::config::{Config, Layers};
+use crate::record::{ImageId, Slice, Tombstones};
 use crate::stages::context::StageError;
 use crate::stages::group;
-use crate::store::{Row, RunDir, StoreError, read_rows};
+use crate::store::{Row, RunDir, Store, StoreError, read_rows};
 use crate::table::IMAGES;
 use crate::table::columns::{required, text};
 
@@ -27,23 +28,18 @@ pub use compact::compact;
 
 /// Takes back, and removes every table that was made from groups on, with what people were shown of
 /// them: the next run makes them anew.
-pub async fn forget(out: &str, mut what: Tombstones) -> Result<(), RunError> {
+pub async fn forget(out: &str, what: Tombstones) -> Result<(), RunError> {
     if what.is_empty() {
         return Err(RunError::ForgetNothing);
     }
-    let dir = existing(out)?;
+    let dir = existing(out).await?;
+    let kept = dir.kept().await?.unwrap_or_default();
+    let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
     let stop = CancellationToken::new();
-    let Some(_lock) = lock(&dir, &stop).await? else { return Err(StageError::Interrupted.into()) };
-    if !what.clusters.is_empty() {
-        let members = members(&dir, &what.clusters, stop).await?;
-        if members.is_empty() {
-            tracing::warn!("no image of this run is in a cluster of that id, so far");
-        }
-        what.sha256.extend(members);
-    }
-    dir.bury(what).await?;
-    remove_copies(dir.store().local())?;
-    redo(&dir, RunStage::Group).await?;
+    let session = Session::open(&dir, &config, Slice::WHOLE, &stop).await?;
+    let Some(session) = session else { return Err(StageError::Interrupted.into()) };
+    let outcome = bury(&session.dir, config, what, stop).await;
+    session.end(outcome).await?;
     tracing::info!(
         "groups, pairs and triplets are removed; `mine --out {out}` makes them anew without it, and \
          `mine compact {out}` removes what pages, images and replies hold of it"
@@ -51,16 +47,33 @@ pub async fn forget(out: &str, mut what: Tombstones) -> Result<(), RunError> {
     Ok(())
 }
 
+async fn bury(
+    dir: &RunDir,
+    config: Config,
+    mut what: Tombstones,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    if !what.clusters.is_empty() {
+        let members = members(dir, config, &what.clusters, stop).await?;
+        if members.is_empty() {
+            tracing::warn!("no image of this run is in a cluster of that id, so far");
+        }
+        what.sha256.extend(members);
+    }
+    dir.bury(what).await?;
+    remove_copies(dir.store()).await?;
+    Ok(redo(dir, RunStage::Group).await?)
+}
+
 /// The images of clusters. Each is taken back by itself too: a cluster has its id from one of its
 /// images, and when that is gone, a later run may give the others another.
 async fn members(
     dir: &RunDir,
+    config: Config,
     clusters: &BTreeSet<String>,
     stop: CancellationToken,
 ) -> Result<BTreeSet<String>, RunError> {
-    let kept = dir.kept().await?.unwrap_or_default();
-    let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;
-    let ctx = context(config, dir.clone(), dir.tombstones().await?, stop)?;
+    let ctx = context(config, dir.clone(), Slice::WHOLE, stop).await?;
     let mut members = BTreeSet::new();
     // Made now, where an earlier `forget` has removed them.
     for part in group::clusters(&ctx, &dir.manifests(IMAGES).await?).await? {
@@ -99,8 +112,18 @@ impl Row for Member {
 }
 
 /// Removes what `tune-pairs`, `eval-prompts` and `search index` left in the run directory itself: pages
-/// and tables at its top, and folders that are an index.
-fn remove_copies(dir: &Path) -> Result<(), StoreError> {
+/// and tables at its top, and on local disk folders that are an index.
+async fn remove_copies(store: &Store) -> Result<(), StoreError> {
+    let Some(dir) = store.folder() else {
+        for name in store.names("").await? {
+            if name.ends_with(".html") || name.ends_with(".parquet") {
+                store.delete(&name).await?;
+                tracing::info!("{name} is removed: it shows what the run had");
+            }
+        }
+        return Ok(());
+    };
+
     let error = |path: &Path| {
         let path = path.display().to_string();
         move |error: std::io::Error| StoreError::corrupt(path, error)

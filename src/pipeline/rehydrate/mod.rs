@@ -22,7 +22,7 @@ use crate::http::{Answer, Client, Kind};
 use crate::imaging::prepare_guarded;
 use crate::record::{ImageBytes, ImageId};
 use crate::stages::context::StageError;
-use crate::store::{Layout, Manifest, RowWriter, Store, StoreError, read_rows};
+use crate::store::{Layout, Manifest, RowWriter, Store, StoreError, is_remote, read_rows};
 use crate::table::Triplet;
 use cache::Cache;
 
@@ -80,7 +80,7 @@ async fn shards(dir: &Store) -> Result<Vec<String>, StoreError> {
 }
 
 fn open(dir: &str) -> Result<Store, RunError> {
-    if !Path::new(dir).is_dir() {
+    if !is_remote(dir) && !Path::new(dir).is_dir() {
         return Err(RunError::NoDataset(dir.into()));
     }
     Ok(Store::open(dir)?)

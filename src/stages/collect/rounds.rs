@@ -64,7 +64,8 @@ async fn archived(
     let rules = Arc::new(Rules::load(ctx)?);
     let at_once = ctx.threads();
     let segment_bytes = (ctx.config.store.segment_bytes / at_once).max(256 << 10);
-    let parts = inputs.archives.iter().zip(0..).map(|(archive, part)| {
+    let own = inputs.archives.iter().zip(0..).filter(|(_, part)| ctx.slice.owns(*part));
+    let parts = own.map(|(archive, part)| {
         let (rules, archive) = (Arc::clone(&rules), archive.clone());
         let part = ArchivePart { ctx, rules, pages, images: &images, part, archive, segment_bytes };
         async move { part.run().await }
@@ -134,7 +135,8 @@ struct Crawl<'a> {
 }
 
 impl Crawl<'_> {
-    /// Crawls the parts of one round that are not committed, side by side.
+    /// Crawls the parts of one round that are not committed, side by side; a host is always the same
+    /// slice's.
     async fn round(
         &self,
         round: u32,
@@ -149,7 +151,8 @@ impl Crawl<'_> {
         }
         let active = by_part.len().max(1);
         let segment_bytes = (self.ctx.config.store.segment_bytes / active).max(256 << 10);
-        let parts = (0..self.parts).map(|k| {
+        let slice = self.ctx.slice;
+        let parts = (0..self.parts).filter(|k| slice.owns(*k)).map(|k| {
             let entries = by_part.remove(&k).unwrap_or_default();
             let earlier: Vec<Manifest> = committed
                 .iter()
@@ -168,7 +171,14 @@ impl Crawl<'_> {
             }
         });
         let parts: Vec<_> = parts.collect();
-        self.ctx.all(parts, self.parts as usize).await
+        let done = self.ctx.all(parts, self.parts as usize).await?;
+        if done.len() == self.parts as usize {
+            return Ok(done);
+        }
+        // The next round begins with what all parts of this one have left, whoever crawls them.
+        let first = self.first + round * self.parts;
+        let numbers: Vec<u32> = (first..first + self.parts).collect();
+        self.ctx.whole(&self.table, &numbers, |part| slice.owner_of(part - first)).await
     }
 
     /// The links that a round left for the next one, each at its least depth.

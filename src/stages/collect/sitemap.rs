@@ -47,7 +47,7 @@ pub async fn collect(ctx: &Context, origin: &Url) -> Vec<Url> {
                 pages.extend(found.pages);
                 queue.extend(found.sitemaps);
             }
-            Ok(Answer::Elsewhere(_)) => {}
+            Ok(Answer::Elsewhere(..)) => {}
             Err(error) => tracing::debug!(%url, %error, "no sitemap"),
         }
         seen.push(url);

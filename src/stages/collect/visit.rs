@@ -93,11 +93,11 @@ pub async fn visit(ctx: &Context, scope: &CrawlScope, url: &Url, depth: u32) -> 
     }
     match ctx.client.get(url, Kind::Page).await {
         Ok(Answer::Fetched(fetched)) => read(ctx, scope, url, depth, *fetched).await,
-        Ok(Answer::Elsewhere(to)) if scope.contains(&to) => {
+        Ok(Answer::Elsewhere(to, _)) if scope.contains(&to) => {
             let reject = rejected(Reason::OtherHost, to.to_string());
             Visit { links: vec![to.into()], ..Visit::rejected(depth, reject) }
         }
-        Ok(Answer::Elsewhere(to)) => {
+        Ok(Answer::Elsewhere(to, _)) => {
             Visit::rejected(depth, rejected(Reason::OutOfScope, to.to_string()))
         }
         Err(FetchError { reason, detail, .. }) => Visit::rejected(depth, rejected(reason, detail)),

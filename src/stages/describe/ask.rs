@@ -52,7 +52,7 @@ impl Describer {
             reject_safety: config.reject_safety.clone(),
             reject_flags: config.reject_flags.clone(),
         };
-        let notes = Notes::new(ctx.run.store().local(), STAGE);
+        let notes = Notes::new(ctx.run.store().scratch(), STAGE, ctx.slice);
         Ok(Self { asking, notes, rules, images: images.to_vec() })
     }
 

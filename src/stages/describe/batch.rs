@@ -42,6 +42,7 @@ pub async fn exchange(
 pub fn links(ctx: &Context) -> Result<Option<LinkedImages>, StageError> {
     let Describe { batch_image_base_url: base, batch_image_query_env: env, .. } =
         &ctx.config.describe;
+    let folder = ctx.folder("describe.provider = \"batch\"")?.join("batch").join(STAGE);
     if base.is_empty() {
         return Ok(None);
     }
@@ -53,7 +54,6 @@ pub fn links(ctx: &Context) -> Result<Option<LinkedImages>, StageError> {
             setup("batch_image_query_env", problem)
         })?,
     };
-    let folder = ctx.run.store().local().join("batch").join(STAGE);
     let links = LinkedImages::new(&folder, base, &query);
     Ok(Some(links.map_err(|problem| setup("batch_image_base_url", problem))?))
 }

@@ -58,7 +58,9 @@ pub async fn run(
         }
     }
     let describer = describer.as_ref();
-    ctx.spread(groups.len(), async |at| part(ctx, &table, &groups[at], describer).await)
+    let numbers: Vec<u32> = groups.iter().map(|part| part.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, &groups[at], describer).await)
+        .await
 }
 
 /// Checks prompt, schema, address and key before hours of work that need them.

@@ -76,8 +76,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     ctx.go_on()?;
     embedder.begin().await?;
     ctx.progress.add_total(inputs.descriptions.iter().map(|part| part.rows("rows")).sum());
-    let parts = inputs.groups.len();
-    ctx.spread(parts, async |at| part(ctx, &table, inputs, at, &embedder).await)
+    let numbers: Vec<u32> = inputs.descriptions.iter().map(|part| part.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, at, &embedder).await).await
 }
 
 /// What is committed, where nothing is left to do: that takes neither weights nor libtorch.

@@ -155,7 +155,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         .with_inputs(&[&*inputs.groups, &inputs.descriptions, &inputs.pairs].concat())
         .with("instructions", Fingerprint::new().with_inputs(&inputs.instructions).hash());
     let table = open_table(&ctx.run, TRIPLET_PLAN, STAGE, &fingerprint).await?;
-    ctx.spread(inputs.groups.len(), async |at| part(ctx, &table, inputs, at).await)
+    let numbers: Vec<u32> = inputs.instructions.iter().map(|part| part.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, at).await).await
 }
 
 async fn rows_of<R: Row>(ctx: &Context, part: &Manifest) -> Result<Ordered<R>, StoreError> {

@@ -39,13 +39,26 @@ pub async fn run(
             ctx: ctx.clone(),
             gatherer: Gatherer::new(ctx.run.store(), &inputs.images),
             shelf: Shelf::open(ctx, composed, &sharding).await?,
-            committed: committed.iter().map(|manifest| manifest.part).collect(),
+            passed_over: passed_over(ctx, &committed, sharding.total()),
         };
         write(&table, committed, source, sharding.total()).await?
+    };
+    let manifests = match manifests.len() == sharding.total() as usize {
+        true => manifests,
+        false => {
+            let numbers: Vec<u32> = (0..sharding.total()).collect();
+            ctx.whole(&table, &numbers, |part| ctx.slice.owner_of(part)).await?
+        }
     };
     let of =
         |parts: std::ops::Range<u32>| manifests[parts.start as usize..parts.end as usize].to_vec();
     Ok(sharding.parts().map(|(split, parts)| (split, of(parts))).collect())
+}
+
+/// Shards that this process does not write.
+fn passed_over(ctx: &Context, committed: &[Manifest], shards: u32) -> Vec<u32> {
+    let is_there = |shard: &u32| committed.iter().any(|manifest| manifest.part == *shard);
+    (0..shards).filter(|shard| is_there(shard) || !ctx.slice.owns(*shard)).collect()
 }
 
 /// Triplets of one shard in order, with what becomes of each, and the images of those that stay.
@@ -60,13 +73,14 @@ struct Source {
     ctx: Context,
     gatherer: Gatherer,
     shelf: Shelf,
-    committed: Vec<u32>,
+    /// Shards that are there, and those of other slices.
+    passed_over: Vec<u32>,
 }
 
 type Batches = mpsc::Sender<Result<Batch, StageError>>;
 
 impl Source {
-    /// Sends all shards but those that are committed. An error is the last thing sent.
+    /// Sends all shards but those that are passed over. An error is the last thing sent.
     async fn send(mut self, shards: u32, batches: Batches) {
         for shard in 0..shards {
             if let Err(error) = self.shard(shard, &batches).await {
@@ -79,7 +93,7 @@ impl Source {
 
     async fn shard(&mut self, shard: u32, batches: &Batches) -> Result<(), StageError> {
         self.ctx.go_on()?;
-        if self.committed.contains(&shard) {
+        if self.passed_over.contains(&shard) {
             while self.shelf.next_of(shard).await?.is_some() {}
             return Ok(());
         }

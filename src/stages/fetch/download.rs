@@ -1,7 +1,7 @@
 //! `images`: each image of `fetch_list` requested once, decoded, scaled, hashed and stored.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, FieldRef};
 use futures::{StreamExt, stream};
@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
+use super::errands::{Errand, Errands, Open};
 use super::{STAGE, archived};
 use crate::http::optout::Directives;
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::imaging::{JPEG_DECODER, prepare_guarded};
-use crate::record::{Image, Reason, Reject};
+use crate::record::{Image, Reason, Reject, Slice, host_key, partition};
 use crate::stages::blocklist::{self, ContentBlocklist};
 use crate::stages::context::{Context, StageError, open_table};
+use crate::stages::slices::Patience;
 use crate::store::{
     Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows,
 };
@@ -46,9 +48,16 @@ pub async fn run(ctx: &Context, targets: &[Manifest]) -> Result<Vec<Manifest>, S
         blocklist: ContentBlocklist::load(config)?,
         limits: Arc::new(config.fetch.clone()),
         segment_bytes: (config.store.segment_bytes / open).max(512 << 10),
+        partitions: config.filter.partitions,
     };
-    let parts: Vec<_> = targets.iter().map(|manifest| download.part(manifest)).collect();
-    ctx.all(parts, targets.len()).await
+    let own = targets.iter().filter(|manifest| ctx.slice.owns(manifest.part));
+    let parts: Vec<_> = own.map(|manifest| download.part(manifest)).collect();
+    let done = ctx.all(parts, targets.len()).await?;
+    let done: Option<Vec<Manifest>> = done.into_iter().collect();
+    match done {
+        Some(done) if done.len() == targets.len() => Ok(done),
+        _ => download.errands(targets).await,
+    }
 }
 
 /// The keys of `[crawl]` that decide over images too.
@@ -108,61 +117,185 @@ struct Download<'a> {
     blocklist: ContentBlocklist,
     limits: Arc<crate::config::Fetch>,
     segment_bytes: usize,
+    partitions: u32,
 }
 
+/// An image to be had.
+struct Job {
+    target: FetchTarget,
+    /// Where it redirected another slice, and by which URLs.
+    from: Option<(Url, Vec<Url>)>,
+}
+
+/// Jobs by the host that is asked first.
+type Jobs = BTreeMap<String, Vec<Job>>;
+
+/// An answer with what was said about it, or where it is to be had and by which URLs.
+type Requested = Result<(Fetched, Directives), (Url, Vec<Url>)>;
+
+/// What became of a job that is another slice's to finish.
+type HandedOn = Mutex<Vec<(FetchTarget, Url, Vec<Url>)>>;
+
 impl Download<'_> {
-    async fn part(&self, targets: &Manifest) -> Result<Manifest, StageError> {
+    /// Makes a part; none where it waits for other slices.
+    async fn part(&self, targets: &Manifest) -> Result<Option<Manifest>, StageError> {
         let part = targets.part;
         if let Some(manifest) = self.table.manifest(part).await? {
             self.table.discard_segments(part).await?;
-            return Ok(manifest);
+            return Ok(Some(manifest));
         }
         self.ctx.go_on()?;
         let mut log = self.table.segments::<Outcome>(part).await?;
-        let hosts = self.open_targets(targets, &log).await?;
+        let mut open = self.open_errands().of(part).await?;
+        let jobs = self.open_targets(targets, &log, &open).await?;
+        for errand in self.work(part, jobs, &mut log).await? {
+            self.open_errands().put(&errand).await?;
+            open.push(errand.open(self.partitions));
+        }
+        self.ctx.go_on()?;
+        if open.is_empty() { self.commit(log, targets).await.map(Some) } else { Ok(None) }
+    }
+
+    fn open_errands(&self) -> Errands<'_> {
+        Errands::new(self.table.store(), self.partitions)
+    }
+
+    /// Does jobs host by host, keeps what came of them, and gives those that are for other slices.
+    async fn work(
+        &self,
+        part: u32,
+        jobs: Jobs,
+        log: &mut SegmentLog<Outcome>,
+    ) -> Result<Vec<Errand>, StageError> {
         let (sender, receiver) = mpsc::channel(4);
+        let handed_on = HandedOn::default();
         let work = async {
-            let hosts = hosts.into_iter().map(|(host, urls)| self.host(host, urls, sender.clone()));
-            let hosts: Vec<_> = hosts.collect();
+            let host = |(host, jobs)| self.host(host, jobs, sender.clone(), &handed_on);
+            let hosts: Vec<_> = jobs.into_iter().map(host).collect();
             drop(sender);
             futures::future::join_all(hosts).await;
         };
         let (_, kept) =
             tokio::join!(work, log.keep(receiver, self.segment_bytes, self.ctx.segment_age()));
         kept?;
-        self.ctx.go_on()?;
-        self.commit(log, targets).await
+        let handed_on = handed_on.into_inner().expect("no holder of this lock panics");
+        let errand = |(target, to, seen)| Errand { part, target, to, seen };
+        Ok(handed_on.into_iter().map(errand).collect())
     }
 
-    /// What no segment holds yet, by host.
+    /// Does what other slices were redirected to hosts of this one, and commits its own parts as others do
+    /// the same for them, until all parts are there.
+    async fn errands(&self, targets: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
+        let slice = self.ctx.slice;
+        let mut patience = Patience::new(self.ctx, self.table.name());
+        loop {
+            let is_idle = !self.serve().await?;
+            let (there, open) = (self.table.parts().await?, self.open_errands().open().await?);
+            let mut missing = BTreeSet::new();
+            for part in targets.iter().filter(|targets| !there.contains(&targets.part)) {
+                let waits_for = open.iter().filter(|errand| errand.part == part.part);
+                let waits_for: Vec<Slice> =
+                    waits_for.map(|errand| slice.owner_of(errand.host_part)).collect();
+                if waits_for.is_empty() && slice.owns(part.part) {
+                    // Others have added to the work in progress.
+                    let log = self.table.segments::<Outcome>(part.part).await?;
+                    self.commit(log, part).await?;
+                } else {
+                    missing.insert(slice.owner_of(part.part));
+                    missing.extend(waits_for);
+                }
+            }
+            missing.remove(&slice);
+            if !missing.is_empty() && is_idle {
+                patience.wait(&missing).await?;
+            }
+            if self.table.parts().await?.len() >= targets.len() {
+                let numbers: Vec<u32> = targets.iter().map(|targets| targets.part).collect();
+                return self.ctx.whole(&self.table, &numbers, |part| slice.owner_of(part)).await;
+            }
+            self.ctx.go_on()?;
+        }
+    }
+
+    /// Does the errands to this slice's hosts; whether there were any.
+    async fn serve(&self) -> Result<bool, StageError> {
+        let errands = self.open_errands();
+        let mut by_part: BTreeMap<u32, Vec<Open>> = BTreeMap::new();
+        for open in errands.open().await? {
+            if self.ctx.slice.owns(open.host_part) {
+                by_part.entry(open.part).or_default().push(open);
+            }
+        }
+        let any = !by_part.is_empty();
+        for (part, all) in by_part {
+            let mut jobs = Jobs::new();
+            for open in &all {
+                let Some(Errand { target, to, seen, .. }) = errands.read(open).await? else {
+                    continue;
+                };
+                let job = Job { target, from: Some((to.clone(), seen)) };
+                jobs.entry(host_key(&to)).or_default().push(job);
+            }
+            let mut log = self.table.segments::<Outcome>(part).await?;
+            let onward = self.work(part, jobs, &mut log).await?;
+            // Interrupted, some may have no outcome.
+            self.ctx.go_on()?;
+            for errand in &onward {
+                errands.put(errand).await?;
+            }
+            for open in &all {
+                // One that leads back to a host of the same part is open again.
+                if !onward.iter().any(|errand| errand.open(self.partitions) == *open) {
+                    errands.remove(open).await?;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// What no segment holds yet and no other slice was asked for, by host.
     async fn open_targets(
         &self,
         targets: &Manifest,
         log: &SegmentLog<Outcome>,
-    ) -> Result<BTreeMap<String, Vec<FetchTarget>>, StoreError> {
-        let mut hosts: BTreeMap<String, Vec<FetchTarget>> = BTreeMap::new();
+        open: &[Open],
+    ) -> Result<Jobs, StoreError> {
+        let mut hosts = Jobs::new();
         let Some(file) = targets.files.get("rows") else { return Ok(hosts) };
         let done: HashSet<String> = log.keys().await?.into_iter().collect();
+        let is_handed_on = |url: &str| open.iter().any(|errand| errand.is_of(url));
         let mut rows = read_rows::<FetchTarget>(self.table.store(), &file.path, 1024).await?;
         while let Some(batch) = rows.next().await? {
-            for target in batch.into_iter().filter(|target| !done.contains(&target.image_url)) {
+            let batch = batch.into_iter().filter(|target| !done.contains(&target.image_url));
+            for target in batch.filter(|target| !is_handed_on(&target.image_url)) {
                 self.ctx.progress.add_total(1);
-                hosts.entry(target.host.clone()).or_default().push(target);
+                let host = target.host.clone();
+                hosts.entry(host).or_default().push(Job { target, from: None });
             }
         }
         Ok(hosts)
     }
 
-    async fn host(&self, key: String, targets: Vec<FetchTarget>, out: mpsc::Sender<Outcome>) {
+    async fn host(
+        &self,
+        key: String,
+        jobs: Vec<Job>,
+        out: mpsc::Sender<Outcome>,
+        handed_on: &HandedOn,
+    ) {
         let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
         // Held to the end: with it stays what it said in robots.txt.
         let _host = self.ctx.client.hosts().begin(&key);
         let stop = &self.ctx.stop;
         // Twice the host's own limit keeps it busy while images are decoded.
         let in_flight = self.ctx.config.http.host_concurrency * 2;
-        let images = targets.into_iter().take_while(|_| !stop.is_cancelled()).map(|t| self.one(t));
+        let images = jobs
+            .into_iter()
+            .take_while(|_| !stop.is_cancelled())
+            .map(|job| self.one(job, handed_on));
         let mut images = stream::iter(images).buffer_unordered(in_flight);
         while let Some(outcome) = images.next().await {
+            let Some(outcome) = outcome else { continue };
             self.ctx.progress.done(outcome.reject.as_ref().map(|reject| reject.reason));
             // Nobody takes images when they cannot be kept; the part then fails with the reason.
             if out.send(outcome).await.is_err() {
@@ -171,49 +304,68 @@ impl Download<'_> {
         }
     }
 
-    /// One image. Never fails: what goes wrong is the outcome.
-    async fn one(&self, target: FetchTarget) -> Outcome {
-        let key = target.image_url.clone();
-        let page_url = target.page_url.clone();
-        match self.image(target).await {
-            Ok(image) => Outcome { key, image: Some(image), reject: None },
+    /// One image; none where it is another slice's. Never fails: what goes wrong is the outcome.
+    async fn one(&self, job: Job, handed_on: &HandedOn) -> Option<Outcome> {
+        let key = job.target.image_url.clone();
+        let page_url = job.target.page_url.clone();
+        match self.image(job, handed_on).await {
+            Ok(image) => Some(Outcome { key, image: Some(image?), reject: None }),
             Err((reason, detail)) => {
                 let reject = Reject { page_url, ..Reject::new(key.as_str(), reason, detail) };
-                Outcome { key, image: None, reject: Some(reject) }
+                Some(Outcome { key, image: None, reject: Some(reject) })
             }
         }
     }
 
-    async fn image(&self, target: FetchTarget) -> Result<Image, (Reason, String)> {
+    async fn image(
+        &self,
+        job: Job,
+        handed_on: &HandedOn,
+    ) -> Result<Option<Image>, (Reason, String)> {
+        let Job { target, from } = job;
         let url = Url::parse(&target.image_url).map_err(|e| (Reason::BadUrl, e.to_string()))?;
         if self.ctx.tombstones.covers_url(&target.image_url) {
             return Err((Reason::Forgotten, String::new()));
         }
         let archived = match &target.archived {
-            Some(at) => archived::answer(self.ctx, &url, at).await?,
-            None => None,
+            Some(at) if from.is_none() => archived::answer(self.ctx, &url, at).await?,
+            _ => None,
         };
         let (fetched, said) = match archived {
             Some(fetched) => {
                 let said = Directives::from_headers(&fetched.headers, self.ctx.client.tokens());
                 (fetched, said)
             }
-            None => self.request(&url).await?,
+            None => {
+                let (url, seen) = from.unwrap_or((url, Vec::new()));
+                match self.request(&url, seen).await? {
+                    Ok(answer) => answer,
+                    Err((to, seen)) => {
+                        let mut handed_on =
+                            handed_on.lock().expect("no holder of this lock panics");
+                        handed_on.push((target, to, seen));
+                        return Ok(None);
+                    }
+                }
+            }
         };
         if let Some(reason) = said.reason(&self.ctx.config.crawl.opt_outs) {
             return Err((reason, String::new()));
         }
-        self.prepare(target, fetched).await
+        self.prepare(target, fetched).await.map(Some)
     }
 
-    async fn request(&self, url: &Url) -> Result<(Fetched, Directives), (Reason, String)> {
-        let fetched = match self.ctx.client.get(url, Kind::Image).await {
+    /// The answer, or where it redirects among hosts of other slices.
+    async fn request(&self, url: &Url, seen: Vec<Url>) -> Result<Requested, (Reason, String)> {
+        let slice = self.ctx.slice;
+        let ours = |to: &Url| slice.owns(partition(&host_key(to), self.partitions));
+        let fetched = match self.ctx.client.get_within(url, seen, Kind::Image, ours).await {
             Ok(Answer::Fetched(fetched)) => *fetched,
-            Ok(Answer::Elsewhere(to)) => return Err((Reason::BadRedirect, to.to_string())),
+            Ok(Answer::Elsewhere(to, seen)) => return Ok(Err((to, seen))),
             Err(FetchError { reason, detail, .. }) => return Err((reason, detail)),
         };
         let said = self.ctx.client.directives(&fetched.url, &fetched.headers).await;
-        Ok((fetched, said))
+        Ok(Ok((fetched, said)))
     }
 
     async fn prepare(

@@ -18,8 +18,14 @@ pub async fn run(ctx: &Context, pages: &[Manifest]) -> Result<Vec<Manifest>, Sta
     let fingerprint = fingerprint(&ctx.config)?.with_inputs(pages);
     let table: Table<ImageUse> = open_table(&ctx.run, IMAGE_USES, STAGE, &fingerprint).await?;
     let rules = Arc::new(UrlRules::load(&ctx.config)?);
-    let parts: Vec<_> = pages.iter().map(|page| part(ctx, &table, &rules, page)).collect();
-    ctx.all(parts, ctx.threads()).await
+    let own = pages.iter().filter(|page| ctx.slice.owns(page.part));
+    let parts: Vec<_> = own.map(|page| part(ctx, &table, &rules, page)).collect();
+    let done = ctx.all(parts, ctx.threads()).await?;
+    if done.len() == pages.len() {
+        return Ok(done);
+    }
+    let numbers: Vec<u32> = pages.iter().map(|page| page.part).collect();
+    ctx.whole(&table, &numbers, |part| ctx.slice.owner_of(part)).await
 }
 
 /// What the filters depend on, the content of their lists included.

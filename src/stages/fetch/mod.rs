@@ -3,11 +3,13 @@
 //! [`filter`] turns down what a rule on the URL or the size hints can turn down (a map over the
 //! parts of `pages`), [`plan`] turns down boilerplate and what can form no pair and leaves each URL
 //! once, by host (a global plan over narrow columns), and [`download`] requests, decodes and stores
-//! the rest (a map over the parts of `fetch_list`), unless it lies in an archive ([`archived`]). No request is made for what the first two
+//! the rest (a map over the parts of `fetch_list`), unless it lies in an archive ([`archived`]); an image that redirects to
+//! a host of another slice is asked for there ([`errands`]). No request is made for what the first two
 //! reject.
 
 mod archived;
 mod download;
+mod errands;
 mod filter;
 mod plan;
 mod rules;

@@ -29,6 +29,10 @@ pub async fn run(
     if committed.len() == parts as usize {
         return Ok(committed);
     }
+    let numbers: Vec<u32> = (0..parts).collect();
+    if let Some(made) = ctx.made_by_first(&table, &numbers).await? {
+        return Ok(made);
+    }
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
     let inputs = Inputs { pages, uses, archives };

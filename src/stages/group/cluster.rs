@@ -58,6 +58,10 @@ pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, St
     if committed.len() == images.len() {
         return Ok(committed);
     }
+    let numbers: Vec<u32> = images.iter().map(|part| part.part).collect();
+    if let Some(made) = ctx.made_by_first(&table, &numbers).await? {
+        return Ok(made);
+    }
     ctx.go_on()?;
     let catalog = read(ctx, images).await?;
     let rules = config.clone();

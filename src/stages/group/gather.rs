@@ -35,9 +35,11 @@ pub async fn run(
     let dropped = overlapping(ctx, occurrences).await?;
     let rows: u64 = occurrences.iter().map(|part| part.rows("rows")).sum();
     ctx.progress.add_total(rows);
-    ctx.spread(pages.len(), async |at| {
+    let numbers: Vec<u32> = pages.iter().map(|part| part.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| {
         part(ctx, &table, &pages[at], &occurrences[at], &dropped).await
     })
+    .await
 }
 
 /// A page by part and row.

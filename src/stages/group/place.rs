@@ -35,6 +35,10 @@ pub async fn run(
     if committed.len() == pages.len() {
         return Ok(committed);
     }
+    let numbers: Vec<u32> = pages.iter().map(|part| part.part).collect();
+    if let Some(made) = ctx.made_by_first(&table, &numbers).await? {
+        return Ok(made);
+    }
     ctx.go_on()?;
     let memory = ctx.config.store.plan_memory_bytes;
     let plan = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;

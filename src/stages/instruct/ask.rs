@@ -64,7 +64,7 @@ impl Instructor {
         let is_batch = config.provider == InstructProvider::Batch;
         let language = Some(config.language.clone()).filter(|language| !language.is_empty());
         let rules = InstructRules { language, ..InstructRules::default() };
-        let notes = Notes::new(ctx.run.store().local(), STAGE);
+        let notes = Notes::new(ctx.run.store().scratch(), STAGE, ctx.slice);
         Ok(Self { asking, notes, rules, max: config.max_instructions, is_batch })
     }
 

@@ -176,8 +176,9 @@ async fn side(
     })?;
     let mut instructor = Instructor::new(ctx, wire)?;
     instructor.connect()?;
-    let replies = PartReplies::open(ctx.run.store().local(), STEP, 0)?;
-    let notes = Notes::new(ctx.run.store().local(), STEP);
+    let scratch = ctx.run.store().scratch();
+    let replies = PartReplies::open(scratch, STEP, 0)?;
+    let notes = Notes::new(scratch, STEP, ctx.slice);
     let pairs = || {
         let of = |group: &'_ Group| -> Vec<Pair> { group.pairs.clone() };
         groups

@@ -83,11 +83,15 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         }
     }
     let (parts, instructor): (Vec<_>, _) = (inputs.parts().collect(), instructor.as_ref());
-    ctx.spread(parts.len(), async |at| part(ctx, &table, parts[at], instructor).await)
+    let numbers: Vec<u32> = parts.iter().map(|part| part.pairs.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, parts[at], instructor).await).await
 }
 
 /// Checks prompt, schema, address and key before hours of work that need them.
 pub fn check(ctx: &Context) -> Result<(), StageError> {
+    if ctx.config.instruct.provider == InstructProvider::Batch {
+        ctx.folder("instruct.provider = \"batch\"")?;
+    }
     wire(&ctx.config).map_or(Ok(()), |wire| Instructor::new(ctx, wire)?.connect())
 }
 

@@ -46,8 +46,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     ctx.go_on()?;
     let likeness = Likeness::new(&ctx.config, ctx.run.store(), inputs).await?;
     ctx.progress.add_total(inputs.groups.iter().map(|part| part.rows("rows")).sum());
-    let parts = inputs.groups.len();
-    ctx.spread(parts, async |at| part(ctx, &table, inputs, at, &likeness).await)
+    let numbers: Vec<u32> = inputs.groups.iter().map(|part| part.part).collect();
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, at, &likeness).await).await
 }
 
 /// Bounds as they are in force: one that is not set and one set to the same are the same.
@@ -70,7 +70,10 @@ impl Inputs {
         vectors::check(config, store).await?;
         match self.embeddings.len() == self.groups.len() {
             true => Ok(self.clone()),
-            false => Err(StageError::NoInput { stage: STAGE, before: "embed" }),
+            false => {
+                let missing = String::new();
+                Err(StageError::NoInput { stage: STAGE, before: "embed", missing })
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use tokio::runtime::{Builder, Runtime};
-use url::Url;
 
 use super::DataError;
+use crate::store::open_remote;
 
 /// Threads that wait for the store and take Parquet apart; decoding has its own.
 const IO_THREADS: usize = 4;
@@ -32,7 +32,7 @@ impl Location {
         let (objects, prefix) = match location.split_once("://") {
             None => local(location).map_err(refuse)?,
             Some(("file", path)) => local(path).map_err(refuse)?,
-            Some(_) => remote(location).map_err(refuse)?,
+            Some(_) => open_remote(location).map_err(refuse)?,
         };
         let io = Arc::new(Io::new().map_err(|error| refuse(error.to_string()))?);
         Ok(Self { objects, prefix, name: location.into(), io })
@@ -64,13 +64,6 @@ fn local(location: &str) -> Result<(Arc<dyn ObjectStore>, Path), String> {
         None => Path::default(),
     };
     Ok((Arc::new(objects), prefix))
-}
-
-fn remote(location: &str) -> Result<(Arc<dyn ObjectStore>, Path), String> {
-    let url = Url::parse(location).map_err(|error| error.to_string())?;
-    let opened = object_store::parse_url_opts(&url, std::env::vars());
-    let (objects, prefix) = opened.map_err(|error| error.to_string())?;
-    Ok((objects.into(), prefix))
 }
 
 /// A runtime that may be dropped anywhere: what it still reads ends by itself.

@@ -1,51 +1,7 @@
 //! Shards in an object store: moto's S3, a real server of the real protocol.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use super::bench::{Bench, assert_same_curve, said};
-use crate::support::python;
-
-/// A server that ends with the test.
-struct Server {
-    process: Child,
-    endpoint: String,
-}
-
-impl Server {
-    /// Serves a folder as `s3://bucket/run`; none where there is no Python with moto to do so.
-    fn start(folder: &std::path::Path) -> Option<Self> {
-        let python = python()?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3_server.py");
-        let mut command = Command::new(python);
-        command.arg(script).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut endpoint = String::new();
-        let stdout = process.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut endpoint).unwrap();
-        let endpoint = endpoint.trim().to_owned();
-        assert!(endpoint.starts_with("http://"), "the server did not start");
-        Some(Self { process, endpoint })
-    }
-
-    /// What whoever speaks to it has in the environment.
-    fn environment(&self) -> [(&str, &str); 5] {
-        [
-            ("AWS_ENDPOINT_URL", &self.endpoint),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-        ]
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::s3::Server;
 
 #[test]
 fn shards_in_an_object_store_give_the_curve_of_those_on_disk() {

@@ -82,7 +82,7 @@ async fn what_is_no_warc_file_is_refused_with_what_it_looks_like() {
         ("list.gz", "part-00000"),
         ("none.warc", "No such file"),
         (".", "is no file"),
-        ("s3://bucket/a.warc.gz", "s3:// is not read"),
+        ("ftp://host/a.warc.gz", "ftp:// is not read"),
         ("http://", "empty host"),
     ] {
         is_refused(folder.path(), "--warc", name, expected).await;

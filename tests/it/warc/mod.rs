@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{mine, run};
 
-mod archive;
+pub mod archive;
 mod forget;
 mod gimp;
 mod inputs;

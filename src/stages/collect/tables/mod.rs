@@ -10,5 +10,5 @@ mod spill;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{TableError, check};
+pub use rows::{TableError, check, check_name};
 pub(super) use spill::run;

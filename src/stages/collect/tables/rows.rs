@@ -73,6 +73,11 @@ impl Format {
     }
 }
 
+/// Whether a name says what format a file has.
+pub fn check_name(name: &str) -> Result<(), TableError> {
+    Format::of(Path::new(name)).map(drop)
+}
+
 /// Whether a file has the columns that must be there, as far as its beginning tells.
 pub fn check(path: &Path, columns: &Tables) -> Result<(), TableError> {
     let mut first = Ok(());

@@ -4,7 +4,7 @@
 //! yet to get is known only at their end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
@@ -13,7 +13,7 @@ use super::page::{Together, page_of};
 use super::rows::{self, TableError, TableRow};
 use crate::record::{Page, Reason, Reject, partition};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, PlainPart, SegmentLog, StoreError, Table};
+use crate::store::{Manifest, PlainPart, SegmentLog, StoreError, Table, is_remote};
 
 /// Rows on their way from the files.
 const WAITING: usize = 256;
@@ -21,7 +21,7 @@ const WAITING: usize = 256;
 /// A row with its place among all rows.
 type Placed = (String, Result<TableRow, Reject>);
 
-/// Makes the parts from `first` on of `pages`, so many as `parts`.
+/// Makes the parts from `first` on of `pages`, so many as `parts`, as far as they are this slice's.
 pub async fn run(
     ctx: &Context,
     files: &[String],
@@ -30,7 +30,8 @@ pub async fn run(
     parts: u32,
 ) -> Result<Vec<Manifest>, StageError> {
     let mut logs = BTreeMap::new();
-    for part in 0..parts {
+    let own = || (0..parts).filter(|part| ctx.slice.owns(first + part));
+    for part in own() {
         pages.discard_segments(first + part).await?;
         if pages.manifest(first + part).await?.is_none() {
             logs.insert(part, pages.segments::<Visit>(first + part).await?);
@@ -41,7 +42,7 @@ pub async fn run(
         ctx.go_on()?;
     }
     let mut manifests = Vec::new();
-    for part in 0..parts {
+    for part in own() {
         manifests.push(match logs.remove(&part) {
             Some(log) => commit(ctx, pages, first + part, log).await?,
             None => {
@@ -62,8 +63,10 @@ async fn spread(
     let bytes = (ctx.config.store.segment_bytes / logs.len()).max(256 << 10);
     for (number, file) in files.iter().enumerate() {
         let (sender, mut rows) = mpsc::channel::<Placed>(WAITING);
-        let (path, columns) = (PathBuf::from(file), ctx.config.tables.clone());
-        let reading = tokio::task::spawn_blocking(move || read(number, path, &columns, sender));
+        let copy = Copied::of(ctx, file).await?;
+        let (path, name, columns) = (copy.path.clone(), file.clone(), ctx.config.tables.clone());
+        let reading =
+            tokio::task::spawn_blocking(move || read(number, &path, &name, &columns, sender));
         while let Some(row) = rows.recv().await {
             ctx.go_on()?;
             let visit = visit(ctx, row);
@@ -84,21 +87,41 @@ async fn spread(
     Ok(())
 }
 
+/// A file on local disk: what lies in an object store is copied, for the time it is read.
+struct Copied {
+    path: PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Copied {
+    async fn of(ctx: &Context, file: &str) -> Result<Self, StageError> {
+        if !is_remote(file) {
+            return Ok(Self { path: PathBuf::from(file), _folder: None });
+        }
+        let folder =
+            tempfile::tempdir().map_err(|error| StoreError::corrupt("temporary folder", error))?;
+        // Its name says its format.
+        let path = folder.path().join(file.rsplit('/').next().unwrap_or_default());
+        ctx.objects.copy(file, &path).await?;
+        Ok(Self { path, _folder: Some(folder) })
+    }
+}
+
 /// Reads a file to its end, or to its damage, which is a row of its own.
 fn read(
     number: usize,
-    path: PathBuf,
+    path: &Path,
+    name: &str,
     columns: &crate::config::Tables,
     out: mpsc::Sender<Placed>,
 ) -> Result<(), TableError> {
-    let name = path.display().to_string();
-    let broken = |problem| Reject::new(name.as_str(), Reason::InputBroken, problem);
+    let broken = |problem| Reject::new(name, Reason::InputBroken, problem);
     let mut row_number = 0u64;
     let mut place = || {
         row_number += 1;
         format!("{number:06}{row_number:012}")
     };
-    let read = rows::for_each(&path, columns, &mut |row| {
+    let read = rows::for_each(path, columns, &mut |row| {
         out.blocking_send((place(), row.map_err(broken))).is_ok()
     });
     match read {

@@ -20,7 +20,7 @@ pub async fn forecast(
     inputs: &Inputs,
 ) -> Result<Forecast, StageError> {
     let embed = &config.embed;
-    let (keys, replies) = (Keys::of(embed), StepReplies::new(run.store().local(), STAGE));
+    let (keys, replies) = (Keys::of(embed), StepReplies::new(run.store().scratch(), STAGE));
     let (mut calls, mut input) = (0, 0);
     for at in 0..inputs.descriptions.len().min(inputs.groups.len()) {
         let Some(source) = Source::new(inputs, at) else { continue };

@@ -22,7 +22,7 @@ use super::{Outcome, STAGE};
 use crate::config::Embed;
 use crate::endpoint::{
     Ask, Claims, Ended, Model, ModelError, Notes, Outcome as Kept, PartReplies, Piece, Question,
-    StepReplies, Tally, Totals, Verdict, Wire, hash, read_vector, spent, split_vectors,
+    Spending, StepReplies, Tally, Totals, Verdict, Wire, hash, read_vector, split_vectors,
 };
 use crate::record::Reason;
 use crate::stages::asking::drive;
@@ -85,15 +85,16 @@ struct Keys {
 impl Asker {
     /// Puts everything together but the connection.
     pub fn new(ctx: &Context) -> Result<Self, StageError> {
-        let local = ctx.run.store().local();
+        let scratch = ctx.run.store().scratch();
+        let spending = Spending::of_files(scratch)?;
         Ok(Self {
             embed: ctx.config.embed.clone(),
-            tally: Tally::new(&ctx.config.budget, spent(local, "")?),
-            has_answered: spent(local, STAGE)?.calls > 0,
+            tally: Tally::new(&ctx.budget, spending.of(ctx.slice)),
+            has_answered: spending.of_step(STAGE).calls > 0,
             halt: ctx.stop.child_token(),
             model: None,
-            notes: Notes::new(local, STAGE),
-            replies: StepReplies::new(local, STAGE),
+            notes: Notes::new(scratch, STAGE, ctx.slice),
+            replies: StepReplies::new(scratch, STAGE),
             widths: Default::default(),
             room: Room::new(ctx.config.embed.image_bytes),
             refused_images: AtomicUsize::new(0),

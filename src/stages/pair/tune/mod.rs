@@ -58,7 +58,8 @@ pub async fn survey(config: &Config, store: &Store, inputs: &Inputs) -> Result<S
     let is_described =
         !inputs.groups.is_empty() && inputs.descriptions.len() == inputs.groups.len();
     if !is_described {
-        return Err(StageError::NoInput { stage: "tune-pairs", before: "describe" });
+        let missing = String::new();
+        return Err(StageError::NoInput { stage: "tune-pairs", before: "describe", missing });
     }
     let inputs = &inputs.of(config, store).await?;
     let likeness = Likeness::new(config, store, inputs).await?;

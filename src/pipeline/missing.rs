@@ -1,0 +1,83 @@
+//! Which parts of a table are still to be made, and by which slices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::inputs;
+use super::status::{STEPS, parts_wanted};
+use crate::config::Config;
+use crate::record::Slice;
+use crate::stages::collect::Layout;
+use crate::store::{Locks, RunDir, StoreError};
+use crate::table::{FETCH_LIST, IMAGE_CLUSTERS, OCCURRENCES, PAGES, TEST_POOL};
+
+/// Parts that are to be made, by the slice that has to.
+pub(super) type Missing = BTreeMap<Slice, BTreeSet<u32>>;
+
+/// What a table lacks, where its parts are known, were it made in slices such as `slice`.
+pub(super) async fn missing(
+    dir: &RunDir,
+    config: &Config,
+    table: &str,
+    slice: Slice,
+) -> Result<Missing, StoreError> {
+    let layout = inputs::layout(dir, config).await?;
+    let there = dir.parts(table).await?;
+    let wanted = parts_wanted(table, &dir.manifests(PAGES).await?, &layout, config);
+    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+    let mut missing = Missing::new();
+    for part in (0..wanted).filter(|part| !there.contains(part)) {
+        missing.entry(owner(table, part, &layout, slice)).or_default().insert(part);
+    }
+    Ok(missing)
+}
+
+/// Who makes a part.
+fn owner(table: &str, part: u32, layout: &Layout, slice: Slice) -> Slice {
+    match table {
+        FETCH_LIST | IMAGE_CLUSTERS | OCCURRENCES | TEST_POOL => slice.owner_of(0),
+        // A host stays with its slice, round after round.
+        PAGES if part >= layout.first_crawled() => {
+            slice.owner_of((part - layout.first_crawled()) % layout.crawl.max(1))
+        }
+        _ => slice.owner_of(part),
+    }
+}
+
+/// In words, by slice.
+pub(super) fn told(missing: &Missing) -> String {
+    let parts = |parts: &BTreeSet<u32>| {
+        let numbers: Vec<String> = parts.iter().take(8).map(u32::to_string).collect();
+        let more =
+            if parts.len() > 8 { format!(" and {} more", parts.len() - 8) } else { String::new() };
+        numbers.join(", ") + &more
+    };
+    let slices: Vec<String> = missing
+        .iter()
+        .map(|(slice, numbers)| format!("slice {slice} has to make part {}", parts(numbers)))
+        .collect();
+    slices.join("; ")
+}
+
+/// What every table that was begun lacks, and which slices are at work, where a run has slices.
+pub(super) async fn slices(dir: &RunDir, config: &Config) -> Result<Option<String>, StoreError> {
+    let Some(of) = dir.slices().await?.filter(|of| *of > 1) else { return Ok(None) };
+    let mut lines = Vec::new();
+    for step in STEPS.iter().filter(|step| step.stage.is_wanted(config)) {
+        let lacks = missing(dir, config, step.table, Slice { index: 0, of }).await?;
+        if !lacks.is_empty() && dir.is_begun(step.table).await? {
+            lines.push(format!("{}: {}", step.table, told(&lacks)));
+        }
+    }
+    let (mut locks, mut at_work) = (Locks::of(dir.store()), BTreeSet::new());
+    for slice in (Slice { index: 0, of }).all() {
+        if locks.is_at_work(slice).await? {
+            at_work.insert(slice.to_string());
+        }
+    }
+    let at_work = match at_work.is_empty() {
+        true => "none".to_owned(),
+        false => at_work.into_iter().collect::<Vec<_>>().join(", "),
+    };
+    lines.push(format!("{of} slices; at work: {at_work}"));
+    Ok(Some(lines.join("\n")))
+}

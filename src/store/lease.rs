@@ -1,0 +1,187 @@
+//! Who works on a run directory in an object store, which has no locks.
+//!
+//! `leases/whole.json` or `leases/slice-1-of-4.json` is put if absent and written again every few
+//! seconds for as long as its owner lives. One that has not changed for longer, by the clock of whoever
+//! watches it, is taken over. A lease only keeps hosts and models from being asked twice: what it fails
+//! to prevent, the commit protocol bears.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::lock::LockAttempt;
+use super::part::nonce;
+use super::{Lock, ObjectTag, Store, StoreError};
+use crate::record::Slice;
+
+/// How often an owner shows that it lives.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// A lease that has not changed for this long is nobody's any more.
+const EXPIRES: Duration = Duration::from_secs(25);
+
+const FOLDER: &str = "leases";
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Content {
+    owner: String,
+    beat: u64,
+}
+
+fn path_of(slice: Slice) -> String {
+    let Slice { index, of } = slice;
+    match slice.is_whole() {
+        true => format!("{FOLDER}/whole.json"),
+        false => format!("{FOLDER}/slice-{index}-of-{of}.json"),
+    }
+}
+
+/// Held until released, or for [`EXPIRES`] after its process has ended.
+#[derive(Debug)]
+pub struct Lease {
+    store: Store,
+    path: String,
+    beating: JoinHandle<()>,
+    // The scratch folder, which is this machine's alone.
+    _lock: Lock,
+}
+
+impl Lease {
+    /// Gives the lease back.
+    pub async fn release(self) -> Result<(), StoreError> {
+        self.beating.abort();
+        let _ = self.beating.await;
+        self.store.delete(&self.path).await
+    }
+}
+
+/// Watches leases, its own or that of others: whether one is alive is seen only over time.
+#[derive(Debug)]
+pub struct Watch {
+    store: Store,
+    seen: HashMap<String, (ObjectTag, Instant)>,
+}
+
+impl Watch {
+    /// Has seen nothing yet.
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone(), seen: HashMap::new() }
+    }
+
+    /// Whether a lease has changed lately, or was not watched for long enough to tell.
+    async fn is_alive(&mut self, path: &str) -> Result<bool, StoreError> {
+        let Some((_, tag)) = self.store.read_tagged(path).await? else {
+            self.seen.remove(path);
+            return Ok(false);
+        };
+        let now = Instant::now();
+        let (last, since) = self.seen.entry(path.to_owned()).or_insert((tag.clone(), now));
+        if *last != tag {
+            (*last, *since) = (tag, now);
+        }
+        Ok(since.elapsed() < EXPIRES)
+    }
+
+    /// Whether somebody works on a slice, as far as is known.
+    pub async fn is_at_work(&mut self, slice: Slice) -> Result<bool, StoreError> {
+        self.is_alive(&path_of(slice)).await
+    }
+
+    /// Tries to take the lease of a slice; all of a run is taken only once nobody has a slice of it.
+    pub async fn attempt(&mut self, slice: Slice) -> Result<Attempt, StoreError> {
+        let lock = match Lock::file(&self.store.scratch().join(".lock"), false) {
+            Ok(LockAttempt::Held(lock)) => lock,
+            Ok(LockAttempt::Busy(owner)) => return Ok(Attempt::Busy(owner)),
+            Err(error) => return Err(StoreError::corrupt("scratch folder", error)),
+        };
+        let path = path_of(slice);
+        let content = Content { owner: nonce(), beat: 0 };
+        let Some(tag) = self.put(&path, &content).await? else {
+            return Ok(Attempt::Busy(path));
+        };
+        let lease = self.hold(path, content, tag, lock);
+        // Each puts its own first and then looks for the other's, so that one of them sees it.
+        let rivals = match slice.is_whole() {
+            true => self.slices().await?,
+            false => vec![path_of(Slice::WHOLE)],
+        };
+        for rival in rivals {
+            if self.is_alive(&rival).await? {
+                lease.release().await?;
+                return Ok(Attempt::Busy(rival));
+            }
+            self.store.delete(&rival).await?;
+        }
+        Ok(Attempt::Held(Box::new(lease)))
+    }
+
+    async fn slices(&self) -> Result<Vec<String>, StoreError> {
+        let names = self.store.names(FOLDER).await?.into_iter();
+        Ok(names
+            .filter(|name| name.starts_with("slice-"))
+            .map(|n| format!("{FOLDER}/{n}"))
+            .collect())
+    }
+
+    /// Puts a lease where there is none, where it is of a process that ended on this machine, or where it
+    /// has expired.
+    async fn put(
+        &mut self,
+        path: &str,
+        content: &Content,
+    ) -> Result<Option<ObjectTag>, StoreError> {
+        let bytes = serde_json::to_vec(content).expect("a lease is plain data");
+        if !self.store.create(path, bytes.clone()).await? {
+            let Some((text, tag)) = self.store.read_tagged(path).await? else { return Ok(None) };
+            let owner = serde_json::from_slice::<Content>(&text).map(|lease| lease.owner).ok();
+            // The lock of the scratch folder is held, so whoever noted this there has ended.
+            let is_own = owner.is_some() && std::fs::read_to_string(self.note()).ok() == owner;
+            if !is_own && self.is_alive(path).await? {
+                return Ok(None);
+            }
+            if self.store.update(path, bytes, &tag).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let noted = std::fs::write(self.note(), &content.owner);
+        noted.map_err(|error| StoreError::corrupt("scratch folder", error))?;
+        let ours = self.store.read_tagged(path).await?;
+        Ok(ours.map(|(_, tag)| tag))
+    }
+
+    fn note(&self) -> PathBuf {
+        self.store.scratch().join("lease-owner")
+    }
+
+    fn hold(&self, path: String, mut content: Content, mut tag: ObjectTag, lock: Lock) -> Lease {
+        let (store, at) = (self.store.clone(), path.clone());
+        let beating = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(BEAT).await;
+                content.beat += 1;
+                let bytes = serde_json::to_vec(&content).expect("a lease is plain data");
+                match store.update(&at, bytes, &tag).await {
+                    Ok(Some(now)) => tag = now,
+                    Ok(None) => {
+                        tracing::warn!(lease = at, "another process has taken over");
+                        return;
+                    }
+                    Err(error) => tracing::warn!(%error, "the lease is not renewed"),
+                }
+            }
+        });
+        Lease { store: self.store.clone(), path, beating, _lock: lock }
+    }
+}
+
+/// What came of asking for a lease.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is ours.
+    Held(Box<Lease>),
+    /// Somebody else's, or a rival's that excludes it.
+    Busy(String),
+}

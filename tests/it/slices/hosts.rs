@@ -1,0 +1,165 @@
+//! What hosts see of slices: each is asked by one, at its rate.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use magiclens_demo::world::{Node, url};
+use magiclens_demo::{Access, Options, World};
+
+use super::{said, slice, start};
+use crate::support::{Mined, mine, wait};
+
+/// A host that has most of the images, and one that those of some sites lead on to.
+const BIG: &str = "big.example";
+const ONWARD: &str = "onward.example";
+
+/// Requests a second to one host.
+const RATE: usize = 20;
+
+fn options() -> Options {
+    Options { sites: 4, odd: false, hostile: false, ..Options::default() }
+}
+
+/// Where an image is when it has moved to a host.
+fn moved(host: &str, image: &str) -> String {
+    let path = image.split_once("://").map_or(image, |(_, rest)| rest);
+    let (from, path) = path.split_once('/').unwrap_or((path, ""));
+    url(host, &format!("/{}/{path}", from.split(':').next().unwrap_or_default()))
+}
+
+fn pictures(world: &World) -> Vec<String> {
+    let shows = |(url, node): (&String, &Node)| node.shows().map(|_| url.clone());
+    let all = world.nodes.iter().filter_map(shows);
+    all.filter(|url| !world.unseen.contains(url)).collect()
+}
+
+/// A world of which most images redirect to another host, some of them from there to a third, and some of
+/// those back.
+fn redirecting() -> World {
+    let mut world = World::generate(&options());
+    for (n, image) in pictures(&world).into_iter().enumerate() {
+        let node = world.nodes.remove(&image).unwrap();
+        let redirect = |to: &str| Node::redirect(302, to, None);
+        let (big, onward) = (moved(BIG, &image), moved(ONWARD, &image));
+        match n % 5 {
+            0 => drop(world.nodes.insert(image, node)),
+            1 | 2 => {
+                world.nodes.insert(image, redirect(&big));
+                world.nodes.insert(big, node);
+            }
+            3 => {
+                world.nodes.insert(image, redirect(&big));
+                world.nodes.insert(big, redirect(&onward));
+                world.nodes.insert(onward, node);
+            }
+            // Round in a circle.
+            _ => {
+                world.nodes.insert(image.clone(), redirect(&big));
+                world.nodes.insert(big, redirect(&onward));
+                world.nodes.insert(onward, redirect(&image));
+            }
+        }
+    }
+    world
+}
+
+/// The most requests that a host got in any second.
+fn busiest(log: Vec<Access>) -> BTreeMap<String, usize> {
+    let mut by_host: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for access in log {
+        by_host.entry(access.host).or_default().push(access.time);
+    }
+    let busiest = |mut times: Vec<std::time::SystemTime>| {
+        times.sort();
+        let within = |at: usize| {
+            let end = times[at] + Duration::from_secs(1);
+            times[at..].iter().take_while(|time| **time < end).count()
+        };
+        (0..times.len()).map(within).max().unwrap_or(0)
+    };
+    by_host.into_iter().map(|(host, times)| (host, busiest(times))).collect()
+}
+
+/// One request every 50 ms, a token to begin with, and as much again for what waits on the way.
+fn assert_polite(log: Vec<Access>) {
+    for (host, most) in busiest(log) {
+        assert!(most <= RATE + RATE / 4 + 2, "{host} got {most} requests in a second");
+    }
+}
+
+const PACE: [&str; 4] = ["--set", "http.host_rate=20", "--set", "http.host_concurrency=1"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_redirect_to_anothers_host_are_asked_for_by_that_slice() {
+    let mined = Mined::of(redirecting()).await;
+    mined.run("alone").await;
+    let alone = mined.tables("alone").await;
+    let led_on = |image: &magiclens::record::Image| image.final_url.contains(ONWARD);
+    assert!(alone.images.iter().filter(|image| led_on(image)).count() > 5);
+    let circles = alone.rejects_of("images").iter();
+    assert!(circles.filter(|reject| reject.detail.contains("a loop through")).count() > 5);
+    mined.world.reset();
+    let children: Vec<_> = (0..3)
+        .map(|n| start(slice(&mined, "sliced", &format!("{n}/3"), &PACE), &mined, &format!("{n}")))
+        .collect();
+    for (n, child) in children.into_iter().enumerate() {
+        assert!(wait(child).await.success(), "{}", said(&mined, &format!("{n}")));
+    }
+    let log = mined.world.log();
+    assert!(log.iter().filter(|access| access.host == BIG).count() > 3 * RATE);
+    assert_polite(log);
+    assert_eq!(alone.difference(&mined.tables("sliced").await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_with_most_of_the_images_is_one_slices_and_the_stage_ends() {
+    let mut world = World::generate(&options());
+    let copies: Vec<String> = pictures(&world);
+    for image in &copies {
+        let node = world.nodes[image].clone();
+        world.nodes.insert(moved(BIG, image), node);
+    }
+    let mined = Mined::of(world).await;
+    mined.run("live").await;
+    let (mut rows, mut big, mut all) = (String::from("page_url,image_url,alt\n"), 0, 0);
+    let port = mined.world.addr.port();
+    for page in mined.tables("live").await.pages {
+        for image in page.images {
+            let is_copied =
+                copies.iter().any(|copy| magiclens_demo::world::at_port(copy, port) == image.url);
+            all += 1;
+            let image_url = if is_copied && all % 10 < 8 {
+                big += 1;
+                magiclens_demo::world::at_port(&moved(BIG, &image.url), port)
+            } else {
+                image.url
+            };
+            rows += &format!("{},{image_url},{}\n", page.url, image.alt.replace([',', '"'], " "));
+        }
+    }
+    assert!(big * 10 >= all * 6, "{big} of {all}");
+    std::fs::write(mined.folder.path().join("images.csv"), rows).unwrap();
+    mined.world.reset();
+    let command = |out: &str, more: &[&str]| {
+        let mut command = mine(mined.folder.path());
+        command.args(["--config", "mine.toml", "--table", "images.csv", "--out", out]).args(more);
+        command
+    };
+    assert!(wait(start(command("alone", &[]), &mined, "alone")).await.success());
+    mined.world.reset();
+    let children: Vec<_> = (0..3)
+        .map(|n| {
+            let slice = format!("{n}/3");
+            let more = [&["--slice", &slice][..], &PACE].concat();
+            start(command("sliced", &more), &mined, &format!("{n}"))
+        })
+        .collect();
+    for (n, child) in children.into_iter().enumerate() {
+        assert!(wait(child).await.success(), "{}", said(&mined, &format!("{n}")));
+    }
+    let log = mined.world.log();
+    let robots = log.iter().filter(|access| access.host == BIG && access.path == "/robots.txt");
+    assert_eq!(robots.count(), 1, "more than one slice has asked the host");
+    assert_polite(log);
+    assert_eq!(mined.tables("alone").await.difference(&mined.tables("sliced").await), None);
+}
