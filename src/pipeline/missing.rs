@@ -3,18 +3,59 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inputs;
-use super::status::{STEPS, parts_wanted};
+use super::run::RunStage;
+use super::status::{STEPS, StepInfo, parts_wanted};
 use crate::config::Config;
 use crate::record::Slice;
 use crate::stages::collect::Layout;
+use crate::stages::context::{Context, StageError};
+use crate::stages::slices::Patience;
 use crate::store::{Locks, RunDir, StoreError};
 use crate::table::{FETCH_LIST, IMAGE_CLUSTERS, OCCURRENCES, PAGES, TEST_POOL};
 
 /// Parts that are to be made, by the slice that has to.
-pub(super) type Missing = BTreeMap<Slice, BTreeSet<u32>>;
+type Missing = BTreeMap<Slice, BTreeSet<u32>>;
+
+/// Refuses input that is not whole: what is made of it would count as made of all. A slice waits for the
+/// others.
+pub(super) async fn need_input(stage: RunStage, ctx: &Context) -> Result<(), StageError> {
+    for step in STEPS.iter().filter(|step| stage.reads().contains(&step.table)) {
+        let mut patience = Patience::new(ctx, step.table);
+        loop {
+            let lacks = missing(&ctx.run, &ctx.config, step.table, ctx.slice).await?;
+            let is_begun = !ctx.run.parts(step.table).await?.is_empty();
+            if lacks.is_empty() && is_begun {
+                break;
+            }
+            let slices: BTreeSet<Slice> = lacks.into_keys().collect();
+            if ctx.slice.is_whole() || slices.contains(&ctx.slice) || slices.is_empty() {
+                return Err(refusal(stage, ctx, step).await?);
+            }
+            patience.wait(&slices).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which slices have parts to make, where the run has slices.
+async fn refusal(
+    stage: RunStage,
+    ctx: &Context,
+    step: &StepInfo,
+) -> Result<StageError, StageError> {
+    let missing = match ctx.run.slices().await?.filter(|of| *of > 1) {
+        Some(of) => {
+            let of = Slice { index: 0, of };
+            let lacks = missing(&ctx.run, &ctx.config, step.table, of).await?;
+            format!(": in {} {}", step.table, told(&lacks))
+        }
+        None => String::new(),
+    };
+    Ok(StageError::NoInput { stage: stage.name(), before: step.stage.name(), missing })
+}
 
 /// What a table lacks, where its parts are known, were it made in slices such as `slice`.
-pub(super) async fn missing(
+async fn missing(
     dir: &RunDir,
     config: &Config,
     table: &str,
@@ -44,7 +85,7 @@ fn owner(table: &str, part: u32, layout: &Layout, slice: Slice) -> Slice {
 }
 
 /// In words, by slice.
-pub(super) fn told(missing: &Missing) -> String {
+fn told(missing: &Missing) -> String {
     let parts = |parts: &BTreeSet<u32>| {
         let numbers: Vec<String> = parts.iter().take(8).map(u32::to_string).collect();
         let more =

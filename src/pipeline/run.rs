@@ -1,6 +1,5 @@
 //! A run: from options to committed tables.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,9 +7,9 @@ use indicatif::MultiProgress;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::missing::{missing, told};
+use super::missing::need_input;
 use super::session::Session;
-use super::status::{STEPS, StepInfo, spending, steps};
+use super::status::{STEPS, spending, steps};
 use super::{RunError, inputs};
 use crate::config::{Config, Layers};
 use crate::endpoint::{Forecast, Spending};
@@ -18,7 +17,6 @@ use crate::http::Client;
 use crate::record::Slice;
 use crate::stages::collect::{self, Inputs};
 use crate::stages::context::{Context, StageError};
-use crate::stages::slices::Patience;
 use crate::stages::wording::wording;
 use crate::stages::{describe, embed, export, fetch, group, instruct, pair};
 use crate::store::{Objects, RunDir, StoreError};
@@ -121,7 +119,7 @@ impl RunStage {
     }
 
     /// The tables of other stages that it reads.
-    fn reads(self) -> &'static [&'static str] {
+    pub(super) fn reads(self) -> &'static [&'static str] {
         match self {
             Self::Collect => &[],
             Self::Fetch => &[PAGES],
@@ -134,43 +132,9 @@ impl RunStage {
         }
     }
 
-    /// Refuses input that is not whole: what is made of it would count as made of all. A slice waits for
-    /// the others.
-    async fn need_input(self, ctx: &Context) -> Result<(), StageError> {
-        for step in STEPS.iter().filter(|step| self.reads().contains(&step.table)) {
-            let mut patience = Patience::new(ctx, step.table);
-            loop {
-                let lacks = missing(&ctx.run, &ctx.config, step.table, ctx.slice).await?;
-                let is_begun = !ctx.run.parts(step.table).await?.is_empty();
-                if lacks.is_empty() && is_begun {
-                    break;
-                }
-                let slices: BTreeSet<Slice> = lacks.into_keys().collect();
-                if ctx.slice.is_whole() || slices.contains(&ctx.slice) || slices.is_empty() {
-                    return Err(self.lacks(ctx, step).await?);
-                }
-                patience.wait(&slices).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn lacks(self, ctx: &Context, step: &StepInfo) -> Result<StageError, StageError> {
-        let slices = ctx.run.slices().await?.filter(|of| *of > 1);
-        let missing = match slices {
-            Some(of) => {
-                let of = Slice { index: 0, of };
-                let lacks = missing(&ctx.run, &ctx.config, step.table, of).await?;
-                format!(": in {} {}", step.table, told(&lacks))
-            }
-            None => String::new(),
-        };
-        Ok(StageError::NoInput { stage: self.name(), before: step.stage.name(), missing })
-    }
-
     /// Runs it over what the stages before it committed.
     async fn run(self, ctx: &Context, inputs: &Inputs) -> Result<(), StageError> {
-        self.need_input(ctx).await?;
+        need_input(self, ctx).await?;
         let table = async |name| ctx.run.manifests(name).await;
         match self {
             Self::Collect => collect::run(ctx, inputs).await?,

@@ -51,10 +51,16 @@ pub struct Lease {
 
 impl Lease {
     /// Gives the lease back.
-    pub async fn release(self) -> Result<(), StoreError> {
+    pub async fn release(mut self) -> Result<(), StoreError> {
         self.beating.abort();
-        let _ = self.beating.await;
+        let _ = (&mut self.beating).await;
         self.store.delete(&self.path).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.beating.abort();
     }
 }
 

@@ -75,6 +75,16 @@ impl Mined {
         Self { world, folder }
     }
 
+    /// The same with few parts: where each takes requests, a run of many parts is all waiting.
+    pub async fn serve_few_parts(options: &Options) -> Self {
+        let mined = Self::serve(options).await;
+        let path = mined.folder.path().join("mine.toml");
+        // `[crawl]` is its last section.
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, config + "partitions = 4\n[filter]\npartitions = 4\n").unwrap();
+        mined
+    }
+
     /// `mine --seed-urls seeds.txt --config mine.toml --out OUT`.
     pub fn command(&self, out: &str) -> Command {
         let mut command = mine(self.folder.path());

@@ -1,6 +1,6 @@
 //! `images`: each image of `fetch_list` requested once, decoded, scaled, hashed and stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, FieldRef};
@@ -9,15 +9,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::errands::{Errand, Errands, Open};
+use super::errands::{Errand, Errands, Open, short};
 use super::{STAGE, archived};
 use crate::http::optout::Directives;
 use crate::http::{Answer, FetchError, Fetched, Kind};
 use crate::imaging::{JPEG_DECODER, prepare_guarded};
-use crate::record::{Image, Reason, Reject, Slice, host_key, partition};
+use crate::record::{Image, Reason, Reject, host_key, partition};
 use crate::stages::blocklist::{self, ContentBlocklist};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::stages::slices::Patience;
 use crate::store::{
     Fingerprint, Manifest, PlainPart, Row, SegmentEntry, SegmentLog, StoreError, Table, read_rows,
 };
@@ -111,24 +110,24 @@ impl Row for Outcome {
     }
 }
 
-struct Download<'a> {
-    ctx: &'a Context,
-    table: Table<Image>,
+pub(super) struct Download<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) table: Table<Image>,
     blocklist: ContentBlocklist,
     limits: Arc<crate::config::Fetch>,
     segment_bytes: usize,
-    partitions: u32,
+    pub(super) partitions: u32,
 }
 
 /// An image to be had.
-struct Job {
-    target: FetchTarget,
+pub(super) struct Job {
+    pub(super) target: FetchTarget,
     /// Where it redirected another slice, and by which URLs.
-    from: Option<(Url, Vec<Url>)>,
+    pub(super) from: Option<(Url, Vec<Url>)>,
 }
 
 /// Jobs by the host that is asked first.
-type Jobs = BTreeMap<String, Vec<Job>>;
+pub(super) type Jobs = BTreeMap<String, Vec<Job>>;
 
 /// An answer with what was said about it, or where it is to be had and by which URLs.
 type Requested = Result<(Fetched, Directives), (Url, Vec<Url>)>;
@@ -148,20 +147,19 @@ impl Download<'_> {
         let mut log = self.table.segments::<Outcome>(part).await?;
         let mut open = self.open_errands().of(part).await?;
         let jobs = self.open_targets(targets, &log, &open).await?;
-        for errand in self.work(part, jobs, &mut log).await? {
-            self.open_errands().put(&errand).await?;
-            open.push(errand.open(self.partitions));
-        }
+        let handed_on = self.work(part, jobs, &mut log).await?;
+        self.open_errands().put(&handed_on).await?;
+        open.extend(handed_on.iter().map(|errand| errand.open(self.partitions)));
         self.ctx.go_on()?;
         if open.is_empty() { self.commit(log, targets).await.map(Some) } else { Ok(None) }
     }
 
-    fn open_errands(&self) -> Errands<'_> {
+    pub(super) fn open_errands(&self) -> Errands<'_> {
         Errands::new(self.table.store(), self.partitions)
     }
 
     /// Does jobs host by host, keeps what came of them, and gives those that are for other slices.
-    async fn work(
+    pub(super) async fn work(
         &self,
         part: u32,
         jobs: Jobs,
@@ -183,76 +181,6 @@ impl Download<'_> {
         Ok(handed_on.into_iter().map(errand).collect())
     }
 
-    /// Does what other slices were redirected to hosts of this one, and commits its own parts as others do
-    /// the same for them, until all parts are there.
-    async fn errands(&self, targets: &[Manifest]) -> Result<Vec<Manifest>, StageError> {
-        let slice = self.ctx.slice;
-        let mut patience = Patience::new(self.ctx, self.table.name());
-        loop {
-            let is_idle = !self.serve().await?;
-            let (there, open) = (self.table.parts().await?, self.open_errands().open().await?);
-            let mut missing = BTreeSet::new();
-            for part in targets.iter().filter(|targets| !there.contains(&targets.part)) {
-                let waits_for = open.iter().filter(|errand| errand.part == part.part);
-                let waits_for: Vec<Slice> =
-                    waits_for.map(|errand| slice.owner_of(errand.host_part)).collect();
-                if waits_for.is_empty() && slice.owns(part.part) {
-                    // Others have added to the work in progress.
-                    let log = self.table.segments::<Outcome>(part.part).await?;
-                    self.commit(log, part).await?;
-                } else {
-                    missing.insert(slice.owner_of(part.part));
-                    missing.extend(waits_for);
-                }
-            }
-            missing.remove(&slice);
-            if !missing.is_empty() && is_idle {
-                patience.wait(&missing).await?;
-            }
-            if self.table.parts().await?.len() >= targets.len() {
-                let numbers: Vec<u32> = targets.iter().map(|targets| targets.part).collect();
-                return self.ctx.whole(&self.table, &numbers, |part| slice.owner_of(part)).await;
-            }
-            self.ctx.go_on()?;
-        }
-    }
-
-    /// Does the errands to this slice's hosts; whether there were any.
-    async fn serve(&self) -> Result<bool, StageError> {
-        let errands = self.open_errands();
-        let mut by_part: BTreeMap<u32, Vec<Open>> = BTreeMap::new();
-        for open in errands.open().await? {
-            if self.ctx.slice.owns(open.host_part) {
-                by_part.entry(open.part).or_default().push(open);
-            }
-        }
-        let any = !by_part.is_empty();
-        for (part, all) in by_part {
-            let mut jobs = Jobs::new();
-            for open in &all {
-                let Some(Errand { target, to, seen, .. }) = errands.read(open).await? else {
-                    continue;
-                };
-                let job = Job { target, from: Some((to.clone(), seen)) };
-                jobs.entry(host_key(&to)).or_default().push(job);
-            }
-            let mut log = self.table.segments::<Outcome>(part).await?;
-            let onward = self.work(part, jobs, &mut log).await?;
-            // Interrupted, some may have no outcome.
-            self.ctx.go_on()?;
-            for errand in &onward {
-                errands.put(errand).await?;
-            }
-            for open in &all {
-                // One that leads back to a host of the same part is open again.
-                if !onward.iter().any(|errand| errand.open(self.partitions) == *open) {
-                    errands.remove(open).await?;
-                }
-            }
-        }
-        Ok(any)
-    }
-
     /// What no segment holds yet and no other slice was asked for, by host.
     async fn open_targets(
         &self,
@@ -263,7 +191,9 @@ impl Download<'_> {
         let mut hosts = Jobs::new();
         let Some(file) = targets.files.get("rows") else { return Ok(hosts) };
         let done: HashSet<String> = log.keys().await?.into_iter().collect();
-        let is_handed_on = |url: &str| open.iter().any(|errand| errand.is_of(url));
+        let handed_on: HashSet<&str> = open.iter().map(|errand| errand.hash.as_str()).collect();
+        let is_handed_on =
+            |url: &str| !handed_on.is_empty() && handed_on.contains(short(url).as_str());
         let mut rows = read_rows::<FetchTarget>(self.table.store(), &file.path, 1024).await?;
         while let Some(batch) = rows.next().await? {
             let batch = batch.into_iter().filter(|target| !done.contains(&target.image_url));
@@ -414,7 +344,7 @@ impl Download<'_> {
         })
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         mut log: SegmentLog<Outcome>,
         targets: &Manifest,

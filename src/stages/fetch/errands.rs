@@ -4,12 +4,16 @@
 //! The owner of the host's part puts the outcome among the work in progress on the image's part, and removes
 //! the errand; a part is committed once none of its errands is left.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::record::{content_id, host_key, partition};
 use crate::store::{Store, StoreError};
 use crate::table::{FetchTarget, IMAGES};
+
+/// Objects that are read or written at the same time.
+const AT_ONCE: usize = 16;
 
 /// One image that is to be had by another slice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +32,7 @@ impl Errand {
     /// Its place, where hosts are spread over so many parts.
     pub fn open(&self, partitions: u32) -> Open {
         let host_part = partition(&host_key(&self.to), partitions);
-        Open { host_part, part: self.part, hash: hash(&self.target.image_url) }
+        Open { host_part, part: self.part, hash: short(&self.target.image_url) }
     }
 }
 
@@ -39,8 +43,8 @@ pub struct Open {
     pub host_part: u32,
     /// The part of the image.
     pub part: u32,
-    /// What tells images of a part apart.
-    hash: String,
+    /// What tells images of a part apart: see [`short`].
+    pub hash: String,
 }
 
 /// The errands of a run.
@@ -49,7 +53,8 @@ pub struct Errands<'a> {
     partitions: u32,
 }
 
-fn hash(image_url: &str) -> String {
+/// What an errand about an image is named by.
+pub fn short(image_url: &str) -> String {
     content_id(&[image_url])[..16].to_owned()
 }
 
@@ -64,11 +69,6 @@ impl Open {
         let (part, hash) = names.next()?.strip_suffix(".json")?.split_once('-')?;
         let host_part = names.next()?.strip_prefix("part-")?.parse().ok()?;
         Some(Self { host_part, part: part.parse().ok()?, hash: hash.to_owned() })
-    }
-
-    /// Whether it is about an image.
-    pub fn is_of(&self, image_url: &str) -> bool {
-        self.hash == hash(image_url)
     }
 }
 
@@ -91,22 +91,35 @@ impl<'a> Errands<'a> {
         Ok(open)
     }
 
-    /// Hands one on to whoever owns its host.
-    pub async fn put(&self, errand: &Errand) -> Result<(), StoreError> {
-        let text = serde_json::to_vec(errand).expect("an errand is plain data");
-        self.store.replace(&errand.open(self.partitions).path(), text).await
+    /// Hands them on to whoever owns their hosts.
+    pub async fn put(&self, errands: &[Errand]) -> Result<(), StoreError> {
+        let put = |errand: Errand| async move {
+            let text = serde_json::to_vec(&errand).expect("an errand is plain data");
+            self.store.replace(&errand.open(self.partitions).path(), text).await
+        };
+        let mut puts = stream::iter(errands.iter().cloned().map(put)).buffer_unordered(AT_ONCE);
+        while puts.try_next().await?.is_some() {}
+        Ok(())
     }
 
-    /// What is to be done; none where it was done meanwhile.
-    pub async fn read(&self, open: &Open) -> Result<Option<Errand>, StoreError> {
-        let Some(text) = self.store.read(&open.path()).await? else { return Ok(None) };
-        let errand = serde_json::from_slice(&text);
-        errand.map(Some).map_err(|error| StoreError::corrupt(open.path(), error))
+    /// What is to be done; those that were done meanwhile are left out.
+    pub async fn read(&self, open: &[Open]) -> Result<Vec<Errand>, StoreError> {
+        let read = |path: String| async move {
+            let Some(text) = self.store.read(&path).await? else { return Ok(None) };
+            let errand = serde_json::from_slice(&text);
+            errand.map(Some).map_err(|error| StoreError::corrupt(path, error))
+        };
+        let reads = stream::iter(open.iter().map(Open::path).map(read)).buffered(AT_ONCE);
+        reads.try_filter_map(|errand| std::future::ready(Ok(errand))).try_collect().await
     }
 
-    /// Removes one whose outcome is kept.
-    pub async fn remove(&self, open: &Open) -> Result<(), StoreError> {
-        self.store.delete(&open.path()).await
+    /// Removes those whose outcomes are kept.
+    pub async fn remove(&self, open: &[Open]) -> Result<(), StoreError> {
+        let remove = |path: String| async move { self.store.delete(&path).await };
+        let removes = open.iter().map(Open::path).map(remove);
+        let mut removes = stream::iter(removes).buffer_unordered(AT_ONCE);
+        while removes.try_next().await?.is_some() {}
+        Ok(())
     }
 }
 
@@ -128,17 +141,16 @@ mod tests {
         };
         let to = Url::parse("http://b.example/1.jpg").unwrap();
         let errand = Errand { part: 3, target, to, seen: Vec::new() };
-        errands.put(&errand).await.unwrap();
-        errands.put(&errand).await.unwrap();
+        for _ in 0..2 {
+            errands.put(std::slice::from_ref(&errand)).await.unwrap();
+        }
         let open = errands.open().await.unwrap();
         assert_eq!(open.len(), 1);
         assert_eq!((open[0].host_part, open[0].part), (partition("b.example", 16), 3));
-        assert!(
-            open[0].is_of("http://a.example/1.jpg") && !open[0].is_of("http://a.example/2.jpg")
-        );
-        assert_eq!(errands.read(&open[0]).await.unwrap(), Some(errand));
-        errands.remove(&open[0]).await.unwrap();
+        assert_eq!(open[0].hash, short("http://a.example/1.jpg"));
+        assert_eq!(errands.read(&open).await.unwrap(), [errand]);
+        errands.remove(&open).await.unwrap();
         assert_eq!(errands.open().await.unwrap(), []);
-        assert_eq!(errands.read(&open[0]).await.unwrap(), None);
+        assert_eq!(errands.read(&open).await.unwrap(), []);
     }
 }

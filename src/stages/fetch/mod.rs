@@ -4,13 +4,14 @@
 //! parts of `pages`), [`plan`] turns down boilerplate and what can form no pair and leaves each URL
 //! once, by host (a global plan over narrow columns), and [`download`] requests, decodes and stores
 //! the rest (a map over the parts of `fetch_list`), unless it lies in an archive ([`archived`]); an image that redirects to
-//! a host of another slice is asked for there ([`errands`]). No request is made for what the first two
+//! a host of another slice is asked for there ([`errands`], [`others`]). No request is made for what the first two
 //! reject.
 
 mod archived;
 mod download;
 mod errands;
 mod filter;
+mod others;
 mod plan;
 mod rules;
 

@@ -8,7 +8,7 @@ use crate::support::{Mined, mine, run};
 use crate::warc::archive::{gzip, records, write};
 
 fn options() -> Options {
-    Options { sites: 2, odd: false, hostile: false, ..Options::default() }
+    Options { sites: 1, odd: false, hostile: false, ..Options::default() }
 }
 
 /// A run with its world's configuration, and inputs as given.
@@ -21,7 +21,7 @@ fn command(mined: &Mined, server: &Server, out: &str, inputs: &[&str]) -> std::p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn archives_tables_and_lists_are_read_where_they_lie() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     mined.run("live").await;
     let live = mined.tables("live").await;
     let inputs = mined.folder.path().join("inputs");
@@ -68,7 +68,7 @@ async fn archives_tables_and_lists_are_read_where_they_lie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_named() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     let inputs = mined.folder.path().join("inputs");
     std::fs::create_dir_all(&inputs).unwrap();
     std::fs::write(inputs.join("images.xml"), "<x/>").unwrap();

@@ -34,7 +34,7 @@ fn asking(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_is_not_asked_again_on_another_machine() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     let Some(server) = server(&mined) else { return };
     let models = ModelServer::start(|call| Act::Say(answer_for(call))).await;
     let output = run(asking(&mined, &server, &models, &[])).await;
@@ -77,7 +77,7 @@ async fn what_was_answered_is_not_asked_again_on_another_machine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_asks_again_only_what_was_in_flight() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     let Some(server) = server(&mined) else { return };
     let models = ModelServer::start(|call| Act::Say(answer_for(call))).await;
     let quietly = |mut command: std::process::Command| {
@@ -103,10 +103,11 @@ async fn a_killed_run_asks_again_only_what_was_in_flight() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batch_files_have_no_place_there_and_that_is_said_first() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     let Some(server) = server(&mined) else { return };
     for step in ["describe", "instruct"] {
-        let mut batch = command(&mined, &server, "batch");
+        // What a run began with is kept, so each has a directory of its own.
+        let mut batch = command(&mined, &server, &format!("batch-{step}"));
         batch.arg("--set").arg(format!("{step}.provider=\"batch\""));
         let output = run(batch).await;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -7,7 +7,8 @@ use crate::support::{Mined, Tables, mine, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_an_object_store_leaves_the_rows_of_a_local_one() {
-    let mined = Mined::serve(&Options { hostile: false, ..Options::default() }).await;
+    let options = Options { sites: 3, hostile: false, ..Options::default() };
+    let mined = Mined::serve_few_parts(&options).await;
     let Some(server) = server(&mined) else { return };
     mined.run("disk").await;
     let disk = mined.tables("disk").await;
@@ -57,7 +58,7 @@ async fn a_run_in_an_object_store_leaves_the_rows_of_a_local_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_back_is_gone_from_an_object_store_too() {
     let options = Options { sites: 3, odd: false, hostile: false, ..Options::default() };
-    let mined = Mined::serve(&options).await;
+    let mined = Mined::serve_few_parts(&options).await;
     let Some(server) = server(&mined) else { return };
     let host = mined.tables_after_run("disk").await.pages[0].host.clone();
     let host = host.split(':').next().unwrap().to_owned();

@@ -58,7 +58,8 @@ async fn four_slices_on_local_disk_leave_the_rows_of_one_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_slices_in_an_object_store_leave_the_rows_of_one_process() {
-    let mined = Mined::serve(&options()).await;
+    let options = Options { sites: 4, odd: false, ..options() };
+    let mined = Mined::serve_few_parts(&options).await;
     let nothing = mined.folder.path().join("nothing");
     std::fs::create_dir_all(&nothing).unwrap();
     let Some(server) = Server::start(&nothing) else { return };
