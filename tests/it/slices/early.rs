@@ -97,8 +97,8 @@ async fn slices_share_a_budget() {
         ] {
             command.arg("--set").arg(format!("describe.{setting}"));
         }
-        command.args(["--set", "budget.max_cost=0.12"]);
-        command.args(["--set", "budget.prices={test-model={input=1.0,output=4.0}}"]);
+        command.args(["--set", "budget.max_cost=0.24"]);
+        command.args(["--set", "budget.prices={test-model={input=10.0,output=100.0}}"]);
         command
     };
     let mut spent = Vec::new();
@@ -109,7 +109,7 @@ async fn slices_share_a_budget() {
             let log = format!("{index}");
             assert_eq!(wait(child).await.code(), Some(1), "{}", said(&mined, &log));
             assert!(
-                said(&mined, &log).contains("budget.max_cost = 0.06"),
+                said(&mined, &log).contains("budget.max_cost = 0.12"),
                 "{}",
                 said(&mined, &log)
             );
@@ -117,5 +117,6 @@ async fn slices_share_a_budget() {
         spent.push(models.calls());
     }
     assert_eq!(spent[0], spent[1], "a second try has no more to spend");
-    assert!(spent[0] < images && spent[0] >= 10, "{spent:?} of {images}");
+    // A call costs 0.003.
+    assert!(spent[0] < images && (10..=80).contains(&spent[0]), "{spent:?} of {images}");
 }
