@@ -13,8 +13,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use magiclens::similarity::near::neighbours;
 use magiclens::stages::group::leaders::{Items, leaders};
-use magiclens::stages::group::near::neighbours;
 use rayon::prelude::*;
 
 /// Rows of which all pairs are compared.

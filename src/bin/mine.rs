@@ -46,6 +46,10 @@ Examples:
   mine eval-prompts runs/first --a old.toml --b new.toml
                                         two prompts over the same pairs
   mine tune-pairs --out runs/first      which pairs lie between which bounds
+  mine hash-images cirr/dev --out cirr.parquet
+                                        a benchmark's hashes, for --decontaminate
+  mine plan --target-triplets 36.7M --from runs/first
+                                        machines, hours, storage and money for more
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
@@ -138,6 +142,30 @@ enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
+    /// Write the hashes of a folder's images to a file, for --decontaminate by whoever lacks the images.
+    HashImages {
+        /// The folder.
+        folder: PathBuf,
+        /// The Parquet file to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
+    /// Say what a number of triplets will take, by what a finished run took.
+    Plan {
+        /// How many triplets are wanted, such as 36.7M.
+        #[arg(long, value_name = "N")]
+        target_triplets: String,
+        /// The run directory of the run.
+        #[arg(long, value_name = "DIR")]
+        from: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
     /// Print the configuration in force.
     Config {
         /// A run directory whose kept configuration is used.
@@ -199,9 +227,16 @@ struct RunArgs {
     /// Make a stage's tables, and those of the stages after it, anew.
     #[arg(long, value_name = "STAGE")]
     redo: Option<RunStage>,
+    /// Keep images of a benchmark out: a folder of them, or a list that hash-images wrote
+    /// [decontaminate.benchmarks]. Repeatable.
+    #[arg(long, value_name = "FOLDER|LIST", num_args = 1..)]
+    decontaminate: Vec<String>,
     /// Check everything and say what would be done, without a request or a file.
     #[arg(long)]
     dry_run: bool,
+    /// Serve metrics for Prometheus at a port of loopback, or at an address with a port.
+    #[arg(long, value_name = "PORT|ADDR")]
+    metrics: Option<String>,
     /// How log lines look.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log: LogFormat,
@@ -230,6 +265,9 @@ impl RunArgs {
         set.extend(self.max_pages_per_host.map(|n| format!("crawl.max_pages_per_host={n}")));
         set.extend(self.warc_base.map(|base| format!("archive.base={base}")));
         set.extend(self.table_columns.into_iter().map(|column| format!("tables.{column}")));
+        if !self.decontaminate.is_empty() {
+            set.push(format!("decontaminate.benchmarks={:?}", self.decontaminate));
+        }
         set.extend(self.layers.set);
         Options {
             seed_urls: self.seed_urls,
@@ -242,6 +280,7 @@ impl RunArgs {
             redo: self.redo,
             slice: self.slice.unwrap_or_default(),
             dry_run: self.dry_run,
+            metrics: self.metrics,
             json: self.log == LogFormat::Json,
         }
     }
@@ -303,6 +342,12 @@ async fn other(verb: Verb) -> Result<(), RunError> {
         Verb::WarcPaths { crawl, slice, base, list, layers } => {
             let config = layers.layers().load()?;
             pipeline::warc_paths(&crawl, slice, &base, list.as_deref(), &config).await
+        }
+        Verb::HashImages { folder, out, layers } => {
+            pipeline::hash_images(&folder, &out, &layers.layers()).await
+        }
+        Verb::Plan { target_triplets, from, json, layers } => {
+            pipeline::plan(&from, &target_triplets, &layers.layers(), json).await
         }
         Verb::Config { out, layers } => {
             pipeline::print_config(out.as_deref(), &layers.layers()).await

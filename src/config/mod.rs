@@ -4,6 +4,7 @@
 //! directory keeps, `pipeline.toml` of the working directory, default. Unknown keys are refused.
 //! `pipeline.toml` in the repository lists every key at its default; a test holds the two together.
 
+mod decontaminate;
 mod embed;
 mod endpoint;
 pub mod env;
@@ -12,6 +13,7 @@ mod keys;
 mod layer;
 mod load;
 mod pair;
+mod plan;
 mod slice;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use decontaminate::Decontaminate;
 pub use embed::{Embed, EmbedEndpoint, EmbedImages};
 pub use endpoint::{
     Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
@@ -29,6 +32,7 @@ pub use input::{Archive, Tables};
 pub use layer::Origin;
 pub use load::{ConfigError, Layers, OutOfRange, Settings};
 pub use pair::{Bound, Bounds, Direction, Pair, Similarity};
+pub use plan::Plan;
 pub use slice::slice;
 
 /// Everything that can be set.
@@ -61,10 +65,14 @@ pub struct Config {
     pub pair: Pair,
     /// Stage 6, `instruct`.
     pub instruct: Instruct,
+    /// Stage 7, images of benchmarks to keep out.
+    pub decontaminate: Decontaminate,
     /// Stage 7, `export`.
     pub export: Export,
     /// What models may cost.
     pub budget: Budget,
+    /// What `mine plan` reckons with.
+    pub plan: Plan,
 }
 
 /// `[run]`.
@@ -583,6 +591,8 @@ impl Settings for Config {
         if self.group.hash_radius > 6 {
             return Err(OutOfRange { key: "group.hash_radius", problem: "must be 6 or less" });
         }
+        self.decontaminate.check()?;
+        self.plan.check()?;
         self.check_prices()?;
         let shares = [
             ("run.failure_budget", self.run.failure_budget),

@@ -18,6 +18,16 @@ impl Backlog {
         Self { waiting: watch::Sender::new(0), limit: limit.max(1) }
     }
 
+    /// Bodies that wait now.
+    pub fn waiting(&self) -> usize {
+        *self.waiting.borrow()
+    }
+
+    /// Bodies from which on requests wait.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Enters a body. Never waits: the body is here already.
     pub fn enter(&self) -> Entry<'_> {
         self.waiting.send_modify(|waiting| *waiting += 1);

@@ -23,6 +23,7 @@ use super::resolver::{GuardedResolver, Lookup, system_lookup};
 use super::retry::Pauses;
 use super::robots::{self, Rules, Tokens};
 use super::tdmrep::{self, Reservations};
+use super::traffic::Traffic;
 use crate::config::{Config, Http, OptOut};
 use crate::record::{Reason, host_key};
 
@@ -144,6 +145,11 @@ impl Client {
     /// Requests sent so far, robots.txt, redirects and retries included.
     pub fn requests(&self) -> u64 {
         self.exchange.sent()
+    }
+
+    /// What went over the network so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.exchange.traffic
     }
 
     async fn follow(

@@ -82,10 +82,12 @@ impl<'a> Download<'a> {
         }
         let Some(Opened { response, .. }) = &mut self.opened else { return Ok(None) };
         match timeout(self.idle, response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk.map(|chunk| match self.end {
-                Some(end) => chunk.slice(..chunk.len().min((end - self.at) as usize)),
-                None => chunk,
-            })),
+            Ok(Ok(chunk)) => Ok(chunk
+                .inspect(|chunk| self.client.traffic().received(chunk.len()))
+                .map(|chunk| match self.end {
+                    Some(end) => chunk.slice(..chunk.len().min((end - self.at) as usize)),
+                    None => chunk,
+                })),
             Ok(Err(error)) => Err(of_body(&error, self.at)),
             Err(_) => {
                 let detail = format!("no byte for {:?} after {}", self.idle, self.at);

@@ -20,6 +20,7 @@ use super::encoding::{self, DecodeError};
 use super::error::FetchError;
 use super::guard::ForbiddenAddress;
 use super::resolver::NoAddress;
+use super::traffic::{Counted, Traffic};
 use super::{retry, robots, tdmrep};
 use crate::config::{Config, Http};
 use crate::record::Reason;
@@ -126,6 +127,7 @@ pub(super) struct Exchange {
     slots: Arc<Semaphore>,
     pub(super) backlog: Backlog,
     sent: AtomicU64,
+    pub(super) traffic: Traffic,
     connect: Duration,
     idle: Duration,
     total: Duration,
@@ -139,6 +141,7 @@ impl Exchange {
             backlog: Backlog::new(cores * BACKLOG_A_CORE),
             slots: Arc::new(Semaphore::new(config.concurrency.min(Semaphore::MAX_PERMITS))),
             sent: AtomicU64::new(0),
+            traffic: Traffic::default(),
             connect: seconds(config.connect_timeout_s),
             idle: seconds(config.read_timeout_s),
             total: seconds(config.total_timeout_s),
@@ -173,7 +176,8 @@ impl Exchange {
         let slot = slot.expect("the semaphore is never closed");
         self.sent.fetch_add(1, Ordering::Relaxed);
         let request = self.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        let response = self.answer(request.headers(headers)).await?;
+        let mut counted = self.traffic.begin();
+        let response = self.answer(request.headers(headers), &mut counted).await?;
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Opening::Redirect),
             200 | 206 => Ok(Opening::Opened(Opened { response, _slot: slot, _turn: turn })),
@@ -181,9 +185,16 @@ impl Exchange {
         }
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Response, FetchError> {
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+        counted: &mut Counted<'_>,
+    ) -> Result<Response, FetchError> {
         match timeout(self.connect + self.idle, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                counted.answered(response.status().as_u16());
+                Ok(response)
+            }
             Ok(Err(error)) => Err(of_request(&error)),
             Err(_) => {
                 let detail = format!("no answer within {:?}", self.connect + self.idle);
@@ -195,7 +206,8 @@ impl Exchange {
     async fn send_untimed(&self, url: &Url, ask: Ask) -> Result<Reply, FetchError> {
         let request = self.http.get(url.clone());
         let request = request.header(ACCEPT, ask.accept).header(ACCEPT_ENCODING, ask.codings);
-        let response = self.answer(request).await?;
+        let mut counted = self.traffic.begin();
+        let response = self.answer(request, &mut counted).await?;
         let status = response.status();
         match status.as_u16() {
             301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Reply::Redirect),
@@ -231,6 +243,7 @@ impl Exchange {
                     return Err(FetchError::passing(Reason::Timeout, detail));
                 }
             };
+            self.traffic.received(chunk.len());
             let room = ask.cap - body.len();
             if chunk.len() > room && !ask.cut {
                 return Err(too_large(format!("the body is over {} bytes", ask.cap)));

@@ -24,12 +24,14 @@ pub mod robots;
 mod tdmrep;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub use backlog::Backlog;
 pub use client::{Answer, Client, install_tls};
 pub use download::Download;
 pub use error::FetchError;
 pub use exchange::{Fetched, Kind};
+pub use traffic::Traffic;
 
 /// The product token of our User-Agent and in robots.txt.
 pub const TOKEN: &str = "magiclens";

@@ -18,6 +18,23 @@ impl Bitmap {
         (rgb.len() as u64 == expected && expected > 0).then_some(Self { width, height, rgb })
     }
 
+    /// The part of it between two corners, each a share of width and height from 0 to 1; never empty.
+    pub fn cropped(&self, from: (f64, f64), to: (f64, f64)) -> Self {
+        let span = |length: u32, from: f64, to: f64| {
+            let at = |share: f64| (f64::from(length) * share).round() as u32;
+            let from = at(from).min(length - 1);
+            (from as usize, at(to).clamp(from + 1, length) as usize)
+        };
+        let ((left, right), (top, foot)) =
+            (span(self.width, from.0, to.0), span(self.height, from.1, to.1));
+        let row = |y: usize| {
+            let begin = (y * self.width as usize + left) * 3;
+            &self.rgb[begin..begin + (right - left) * 3]
+        };
+        let rgb = (top..foot).flat_map(row).copied().collect();
+        Self { width: (right - left) as u32, height: (foot - top) as u32, rgb }
+    }
+
     /// Scaled to this size by area-aware interpolation.
     pub(super) fn resized(&self, width: u32, height: u32) -> Self {
         let rgb = resize(&self.rgb, (self.width, self.height), (width, height), PixelType::U8x3);
@@ -63,6 +80,16 @@ mod tests {
         assert_eq!(fitted(333, 1000, 512), (170, 512));
         assert_eq!(fitted(1, 65_000, 512), (1, 512));
         assert_eq!(fitted(u32::MAX, u32::MAX, 512), (512, 512));
+    }
+
+    #[test]
+    fn a_crop_has_the_pixels_between_its_corners() {
+        let bitmap = Bitmap::new(4, 2, (0..24).collect()).unwrap();
+        let middle = bitmap.cropped((0.25, 0.0), (0.75, 0.5));
+        assert_eq!(middle, Bitmap { width: 2, height: 1, rgb: (3..9).collect() });
+        assert_eq!(bitmap.cropped((0.0, 0.0), (1.0, 1.0)), bitmap);
+        let corner = bitmap.cropped((1.0, 1.0), (1.0, 1.0));
+        assert_eq!(corner, Bitmap { width: 1, height: 1, rgb: (21..24).collect() });
     }
 
     #[test]

@@ -55,6 +55,15 @@ pub enum RunError {
     /// Tables that other slices read are not removed by one of them.
     #[error("--redo removes tables that all slices read: run it once without --slice")]
     RedoOfSlice,
+    /// `--metrics` cannot be served.
+    #[error("--metrics {0}: {1}")]
+    Metrics(String, String),
+    /// A number that is none.
+    #[error("--target-triplets {0}: give a number, such as 36.7M")]
+    Number(String),
+    /// Nothing to reckon from.
+    #[error("{0}: no triplets yet; finish a run to plan from it")]
+    NoTriplets(String),
     /// Nothing was mined there.
     #[error("{}: no run directory (there is no run.json)", .0.display())]
     NoRun(PathBuf),
@@ -85,6 +94,9 @@ impl RunError {
             | Self::Client(_)
             | Self::Stages(_)
             | Self::RedoOfSlice
+            | Self::Metrics(..)
+            | Self::Number(_)
+            | Self::NoTriplets(_)
             | Self::NoRun(_)
             | Self::NoDataset(_)
             | Self::ForgetNothing

@@ -1,22 +1,28 @@
 //! Wiring: configuration, inputs, stages in order, status.
 
+mod decontaminate;
 mod error;
 mod eval_prompts;
 mod forget;
 mod inputs;
 mod lists;
+mod metrics;
 mod missing;
+mod plan;
 mod rehydrate;
 mod run;
 mod seeds;
 mod session;
 mod status;
 mod tune_pairs;
+mod usage;
 
+pub use decontaminate::hash_images;
 pub use error::RunError;
 pub use eval_prompts::eval_prompts;
 pub use forget::{compact, forget};
 pub use lists::warc_paths;
+pub use plan::plan;
 pub use rehydrate::rehydrate;
 pub use run::{Options, Outcome, RunStage, run};
 pub use status::{print_config, status};

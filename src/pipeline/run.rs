@@ -1,5 +1,6 @@
 //! A run: from options to committed tables.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use indicatif::MultiProgress;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Board;
 use super::missing::need_input;
 use super::session::Session;
-use super::status::{STEPS, spending, steps};
-use super::{RunError, inputs};
+use super::status::{STEPS, parts_wanted, spending, steps};
+use super::usage::{self, Recorder};
+use super::{RunError, decontaminate, inputs};
 use crate::config::{Config, Layers};
 use crate::endpoint::{Forecast, Spending};
 use crate::http::Client;
@@ -24,7 +27,7 @@ use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
     IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
-use crate::telemetry::{Progress, funnel};
+use crate::telemetry::{Progress, exporter, funnel};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +52,8 @@ pub struct Options {
     pub slice: Slice,
     /// `--dry-run`.
     pub dry_run: bool,
+    /// `--metrics`, as given.
+    pub metrics: Option<String>,
     /// `--log json`.
     pub json: bool,
 }
@@ -166,6 +171,8 @@ impl RunStage {
                     descriptions: table(DESCRIPTIONS).await?,
                     pairs: table(PAIRS).await?,
                     instructions: table(INSTRUCTIONS).await?,
+                    embeddings: table(EMBEDDINGS).await?,
+                    benchmarks: decontaminate::benchmarks(ctx).await?,
                 };
                 export::run(ctx, &inputs).await?
             }
@@ -206,6 +213,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<Outcome, RunError> {
     let range = stage_range(options.stages.as_deref())?;
+    let metrics = options.metrics.as_deref().map(metrics_address).transpose()?;
     let mut layers = Layers {
         found: Some("pipeline.toml".into()),
         run_dir: None,
@@ -223,13 +231,14 @@ pub async fn run(
     layers.run_dir = kept.as_ref().map(|kept| kept.config.clone());
     let mut config = layers.load()?;
     config.embed.settle();
+    config.decontaminate.settle();
     let objects = Objects::default();
     let inputs = inputs::find(options, kept.as_ref(), &config, &objects, range).await?;
     let session = Session::open(&dir, &config, options.slice, &stop).await?;
     let Some(session) = session else { return Err(StageError::Interrupted.into()) };
     let ctx = context(config, session.dir.clone(), options.slice, stop).await;
     let outcome = match ctx {
-        Ok(ctx) => work(options, &ctx, &inputs, kept.is_none(), range, bars).await,
+        Ok(ctx) => work(options, &ctx, &inputs, kept.is_none(), range, metrics, bars).await,
         Err(error) => Err(error),
     };
     session.end(outcome).await
@@ -240,7 +249,8 @@ async fn work(
     ctx: &Context,
     inputs: &Inputs,
     is_new: bool,
-    (first, last): (RunStage, RunStage),
+    range: (RunStage, RunStage),
+    metrics: Option<SocketAddr>,
     bars: &MultiProgress,
 ) -> Result<Outcome, RunError> {
     if let Some(stage) = options.redo {
@@ -255,10 +265,23 @@ async fn work(
     if is_new || options.redo.is_some() {
         ctx.run.keep(&kept_now).await?;
     }
-    check(ctx, first, last).await?;
-    stages(ctx, inputs, first, last, bars, options.json).await?;
+    check(ctx, range.0, range.1).await?;
+    let board = Board::new(ctx);
+    if let Some(at) = metrics {
+        board.serve(at).await?;
+    }
+    let outcome = stages(ctx, inputs, range, &board, bars, options.json).await;
+    if metrics.is_some() {
+        board.leave().await?;
+    }
+    outcome?;
     ctx.run.keep(&kept_now).await?;
     report(ctx).await
+}
+
+fn metrics_address(given: &str) -> Result<SocketAddr, RunError> {
+    let problem = "give a port, or an address with one, such as 127.0.0.1:9100".to_owned();
+    exporter::address(given).ok_or_else(|| RunError::Metrics(given.to_owned(), problem))
 }
 
 fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
@@ -278,6 +301,7 @@ pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError
             tracing::info!(table, "removing, to make it anew");
             dir.remove_table(table).await?;
         }
+        usage::forget(dir.store(), later).await?;
     }
     Ok(())
 }
@@ -326,14 +350,17 @@ async fn check(ctx: &Context, first: RunStage, last: RunStage) -> Result<(), Sta
             _ => instruct::check(ctx)?,
         }
     }
-    Ok(())
+    match last {
+        RunStage::Export => decontaminate::check(ctx).await,
+        _ => Ok(()),
+    }
 }
 
 async fn stages(
     ctx: &Context,
     inputs: &Inputs,
-    first: RunStage,
-    last: RunStage,
+    (first, last): (RunStage, RunStage),
+    board: &Board,
     bars: &MultiProgress,
     json: bool,
 ) -> Result<(), StageError> {
@@ -341,8 +368,12 @@ async fn stages(
     for stage in wanted.filter(|stage| stage.is_wanted(&ctx.config)) {
         let progress = Progress::begin(stage.name(), bars, json);
         let ctx = Context { progress, ..ctx.clone() };
+        board.show(Some((stage, ctx.progress.clone())));
+        let recorder = Recorder::begin(stage, ctx.run.store(), &ctx.client, ctx.segment_age());
         let outcome = stage.run(&ctx, inputs).await;
+        recorder.finish().await;
         ctx.progress.finish();
+        board.show(None);
         outcome?;
     }
     Ok(())
@@ -449,9 +480,8 @@ async fn dry_run(
         config.crawl.max_pages_per_host,
         config.http.host_rate,
     );
-    let wanted = STEPS
-        .iter()
-        .filter(|step| (first..=last).contains(&step.stage) && step.stage.is_wanted(&config));
+    let wanted =
+        STEPS.iter().filter(|step| (first..=last).contains(&step.stage) && step.is_wanted(&config));
     for step in wanted {
         let committed = match &known {
             Some(dir) => dir.manifests(step.table).await?.len(),

@@ -9,10 +9,11 @@ use super::run::RunStage;
 use crate::config::{Config, Layers};
 use crate::endpoint::{Spending, Totals};
 use crate::stages::collect::Layout;
+use crate::stages::embed;
 use crate::store::{Manifest, RunDir, StoreError};
 use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
-    IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
+    IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
 use crate::telemetry::{Step, funnel};
 
@@ -22,8 +23,17 @@ pub(super) struct StepInfo {
     pub(super) table: &'static str,
 }
 
+impl StepInfo {
+    /// Whether a configuration has it, and anything to say about it.
+    pub(super) fn is_wanted(&self, config: &Config) -> bool {
+        // Where no benchmark is kept out, all triplets that are planned go on to the shards.
+        let is_plain = self.table == TRIPLET_PLAN && !config.decontaminate.is_wanted();
+        self.stage.is_wanted(config) && !is_plain
+    }
+}
+
 /// The tables in the order in which they are made.
-pub(super) const STEPS: [StepInfo; 14] = [
+pub(super) const STEPS: [StepInfo; 15] = [
     StepInfo { stage: RunStage::Collect, table: PAGES },
     StepInfo { stage: RunStage::Collect, table: ARCHIVED_IMAGES },
     StepInfo { stage: RunStage::Fetch, table: IMAGE_USES },
@@ -36,6 +46,7 @@ pub(super) const STEPS: [StepInfo; 14] = [
     StepInfo { stage: RunStage::Embed, table: EMBEDDINGS },
     StepInfo { stage: RunStage::Pair, table: PAIRS },
     StepInfo { stage: RunStage::Instruct, table: INSTRUCTIONS },
+    StepInfo { stage: RunStage::Export, table: TRIPLET_PLAN },
     StepInfo { stage: RunStage::Export, table: TRIPLETS },
     StepInfo { stage: RunStage::Export, table: TEST_POOL },
 ];
@@ -68,17 +79,24 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
 
 /// What models were asked and what it took, from the replies that are kept; none where there are none.
 pub(super) async fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
-    let (mut lines, spending) = (Vec::new(), Spending::read(dir.store()).await?);
-    for stage in [RunStage::Describe, RunStage::Embed, RunStage::Instruct] {
-        let Totals { calls, input, output, cost } = spending.of_step(stage.name());
-        if calls > 0 {
-            lines.push(format!(
-                "{}: {calls} calls, {input} tokens in, {output} out, cost {cost:.2}",
-                stage.name()
-            ));
+    let line = |(step, Totals { calls, input, output, cost })| {
+        format!("{step}: {calls} calls, {input} tokens in, {output} out, cost {cost:.2}")
+    };
+    let lines: Vec<String> = used(dir).await?.into_iter().map(line).collect();
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
+/// What each step took that has asked a model.
+pub(super) async fn used(dir: &RunDir) -> Result<Vec<(&'static str, Totals)>, StoreError> {
+    let stages = [RunStage::Describe, RunStage::Embed, RunStage::Instruct].map(RunStage::name);
+    let (mut used, spending) = (Vec::new(), Spending::read(dir.store()).await?);
+    for step in stages.into_iter().chain([embed::OTHERS_STEP]) {
+        let totals = spending.of_step(step);
+        if totals.calls > 0 {
+            used.push((step, totals));
         }
     }
-    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+    Ok(used)
 }
 
 /// Opens a run directory that must exist.
@@ -98,7 +116,7 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
     let mut steps = Vec::new();
     let mut pages = Vec::new();
     let layout = inputs::layout(dir, config).await?;
-    for StepInfo { table, .. } in STEPS.into_iter().filter(|step| step.stage.is_wanted(config)) {
+    for StepInfo { table, .. } in STEPS.into_iter().filter(|step| step.is_wanted(config)) {
         if table == ARCHIVED_IMAGES && layout.archives == 0 {
             continue;
         }
@@ -118,7 +136,10 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
             note += &format!(", {} more in progress", wip.entries);
         }
         note += &passed_over(&manifests);
+        let files = manifests.iter().flat_map(|manifest| manifest.files.values());
         steps.push(Step {
+            bytes: files.map(|file| file.bytes).sum(),
+            pending: wip.entries,
             name: table.to_owned(),
             input: counts.input,
             output: counts.output,

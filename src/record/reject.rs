@@ -168,6 +168,8 @@ reasons! {
         DuplicateInstruction = "duplicate_instruction",
         /// The pair has `instruct.max_instructions` good ones already.
         InstructionLimit = "instruction_limit",
+        /// An image of the triplet is a near-duplicate of one of a benchmark of `decontaminate.benchmarks`.
+        Benchmark = "benchmark",
         /// In the val or test split, and one of its clusters is in train.
         SplitLeak = "split_leak",
         /// Past `export.max_per_domain`.

@@ -45,12 +45,22 @@ pub async fn check_kind(config: &Config, store: &Store) -> Result<(), StageError
 pub async fn check(config: &Config, store: &Store) -> Result<(), StageError> {
     check_kind(config, store).await?;
     let Some(committed) = Fingerprint::of_table(store, EMBEDDINGS).await? else { return Ok(()) };
-    let known = Known::read(store).await?.filter(|known| known.holds(&config.embed.weights));
-    let weights = known.map_or_else(|| config.embed.weights.clone(), |known| known.identity);
-    same(&made_by(config, &weights), &committed)
+    same(&made_by_run(config, store).await?, &committed)
 }
 
-fn same(wanted: &Fingerprint, committed: &Fingerprint) -> Result<(), StageError> {
+/// A short name for what a run's vectors are made by, as far as is known without weights.
+pub async fn name_of_run(config: &Config, store: &Store) -> Result<String, StageError> {
+    Ok(made_by_run(config, store).await?.hash())
+}
+
+async fn made_by_run(config: &Config, store: &Store) -> Result<Fingerprint, StageError> {
+    let known = Known::read(store).await?.filter(|known| known.holds(&config.embed.weights));
+    let weights = known.map_or_else(|| config.embed.weights.clone(), |known| known.identity);
+    Ok(made_by(config, &weights))
+}
+
+/// Fails where `wanted` is not what a run's vectors were made by.
+pub fn same(wanted: &Fingerprint, committed: &Fingerprint) -> Result<(), StageError> {
     match wanted.differs_within(committed) {
         None => Ok(()),
         Some(mismatch) => Err(StageError::Mismatch { table: EMBEDDINGS, stage: STAGE, mismatch }),

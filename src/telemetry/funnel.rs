@@ -20,6 +20,10 @@ pub struct Step {
     pub rejected: BTreeMap<Reason, u64>,
     /// Wanted and not had, by reason.
     pub failed: BTreeMap<Reason, u64>,
+    /// Records that are kept as work in progress.
+    pub pending: u64,
+    /// Bytes of committed files.
+    pub bytes: u64,
     /// How far the step is, if it is not done.
     pub note: String,
 }
@@ -70,6 +74,7 @@ mod tests {
             rejected: BTreeMap::from([(Reason::NotImage, 1), (Reason::HttpClientError, 3)]),
             failed: BTreeMap::from([(Reason::Timeout, 2)]),
             note: "2 of 16 parts".into(),
+            ..Step::default()
         };
         insta::assert_snapshot!(funnel(&[step]), @r"
         ┌─────────────────────────────────────────────────────────────────────────────┐

@@ -79,6 +79,12 @@ impl Progress {
         };
     }
 
+    /// Records known and done so far.
+    pub fn reading(&self) -> (u64, u64) {
+        let counts = &self.0.counts;
+        (counts.total.load(Relaxed), counts.done.load(Relaxed))
+    }
+
     /// Ends the line; says what was done.
     pub fn finish(&self) {
         let Inner { stage, counts, ticker, bar } = &*self.0;

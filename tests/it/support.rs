@@ -128,7 +128,7 @@ pub async fn wait(mut child: Child) -> std::process::ExitStatus {
 }
 
 /// Tables that reject.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "pages",
     "image_uses",
     "fetch_list",
@@ -140,6 +140,7 @@ const TABLES: [&str; 12] = [
     "embeddings",
     "pairs",
     "instructions",
+    "triplet_plan",
     "triplets",
 ];
 

@@ -8,6 +8,7 @@
 mod ask;
 mod clip;
 mod occurrences;
+mod others;
 
 use crate::config::{Config, Similarity};
 use crate::endpoint::Forecast;
@@ -17,14 +18,16 @@ use crate::stages::vectors::{self, Known};
 use crate::store::{Fingerprint, Manifest, PlainPart, RunDir, Table};
 use crate::table::EMBEDDINGS;
 use ask::Asker;
+pub use ask::STEP as OTHERS_STEP;
 use clip::Clip;
 use occurrences::{Occurrence, Source};
+pub use others::Others;
 
 /// The stage's name on the command line.
 pub const STAGE: &str = "embed";
 
 /// A vector, or why there is none.
-type Outcome = Result<Vec<f32>, (Reason, String)>;
+pub type Outcome = Result<Vec<f32>, (Reason, String)>;
 
 /// Committed tables that the stage reads, in one order of parts but for `images`.
 #[derive(Clone, Debug)]

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use super::Shards;
+use super::compose::shows;
+use super::decontaminate::{Benchmark, Vectors};
+use super::{Inputs, Shards};
 use crate::config::{ExportImages, Similarity};
 use crate::stages::context::{Context, StageError};
 use crate::stages::vectors;
@@ -11,11 +13,11 @@ use crate::stages::wording::wording;
 use crate::store::{Counts, Manifest};
 use crate::table::{
     DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES, IMAGES, INSTRUCTIONS,
-    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLETS,
+    OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
 
 /// The tables whose counts are the funnel, in order.
-const FUNNEL: [&str; 12] = [
+const FUNNEL: [&str; 13] = [
     PAGES,
     IMAGE_USES,
     FETCH_LIST,
@@ -27,21 +29,35 @@ const FUNNEL: [&str; 12] = [
     EMBEDDINGS,
     PAIRS,
     INSTRUCTIONS,
+    TRIPLET_PLAN,
     TRIPLETS,
 ];
 
 /// Writes the cards of `triplets` and `test_pool`.
-pub async fn write(ctx: &Context, triplets: &Shards, pool: &[Manifest]) -> Result<(), StageError> {
+pub async fn write(
+    ctx: &Context,
+    inputs: &Inputs,
+    composed: &[Manifest],
+    triplets: &Shards,
+    pool: &[Manifest],
+) -> Result<(), StageError> {
     let mut funnel = Vec::new();
     for table in FUNNEL {
-        // Only a run that compares by vectors has this one.
-        if table != EMBEDDINGS || ctx.config.pair.similarity != Similarity::Lexical {
+        let is_shown = match table {
+            // Only a run that compares by vectors has this one.
+            EMBEDDINGS => ctx.config.pair.similarity != Similarity::Lexical,
+            // All goes on to the shards, where nothing is kept out.
+            TRIPLET_PLAN => !inputs.benchmarks.is_empty(),
+            _ => true,
+        };
+        if is_shown {
             funnel.push((table, ctx.run.counts(table).await?));
         }
     }
     let splits: Vec<_> = triplets.iter().map(|(split, parts)| (split.as_str(), &**parts)).collect();
     let wording = wording(&ctx.run).await?;
-    let compared = compared(ctx, &vectors::told(&ctx.config, ctx.run.store()).await?);
+    let compared = compared(ctx, &vectors::told(&ctx.config, ctx.run.store()).await?)
+        + &kept_out(&inputs.benchmarks, composed);
     let text = format!("{}{}", head(&splits), body(ctx, &splits, &funnel, &compared, &wording));
     ctx.run.store().replace(&format!("{TRIPLETS}/README.md"), text.into_bytes()).await?;
     let pool_splits = [("test", pool)];
@@ -121,6 +137,32 @@ fn compared(ctx: &Context, by: &str) -> String {
         "\n## How pairs were made\n\nBy {by}: `visual_similarity` and `text_similarity`. Bounds: {}.\n",
         bounds.join(", ")
     )
+}
+
+/// Which benchmarks were kept out, by what, and how many triplets that took.
+fn kept_out(benchmarks: &[Benchmark], composed: &[Manifest]) -> String {
+    let mut text = String::from("\n## Benchmarks\n\n");
+    if benchmarks.is_empty() {
+        text.push_str("Images of benchmarks were not looked for: triplets may show some.\n");
+        return text;
+    }
+    text.push_str(
+        "A triplet is left out when its query, its target or a hard negative is a near-duplicate of an image \
+         of one of these.\n\n| benchmark | images | not readable | looked for by | triplets left out |\n\
+         |---|---:|---:|---|---:|\n",
+    );
+    for Benchmark { name, images, undecodable, vectors } in benchmarks {
+        let by = match vectors {
+            Vectors::By(_) => "hashes and cosines of embeddings".to_owned(),
+            Vectors::None(why) if why.is_empty() => "hashes".to_owned(),
+            Vectors::None(why) => format!("hashes only: {why}"),
+        };
+        let key = shows(name);
+        let lost: u64 = composed.iter().filter_map(|part| part.passed_over.get(&key)).sum();
+        let _ =
+            writeln!(text, "| {name} | {} | {} | {by} | {lost} |", images.len(), undecodable.len());
+    }
+    text
 }
 
 fn sources(ctx: &Context) -> String {

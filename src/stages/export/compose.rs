@@ -1,13 +1,17 @@
 //! `triplet_plan`: a row for each instruction, with everything but the images.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::decontaminate::{Match, Screen, with_benchmarks};
 use super::{Inputs, STAGE};
 use crate::config::Export;
 use crate::record::{
-    Description, GroupImage, ImageId, Instruction, Pair, Side, Split, TripletText, content_id,
+    Description, Embedding, GroupImage, ImageId, Instruction, Pair, Reason, Reject, Side, Split,
+    TripletText, content_id,
 };
 use crate::similarity;
 use crate::stages::context::{Context, StageError, open_table};
@@ -154,9 +158,11 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         .with("export.hard_negative_max_visual", export.hard_negative_max_visual)
         .with_inputs(&[&*inputs.groups, &inputs.descriptions, &inputs.pairs].concat())
         .with("instructions", Fingerprint::new().with_inputs(&inputs.instructions).hash());
+    let fingerprint = with_benchmarks(fingerprint, &ctx.config.decontaminate, &inputs.benchmarks);
     let table = open_table(&ctx.run, TRIPLET_PLAN, STAGE, &fingerprint).await?;
     let numbers: Vec<u32> = inputs.instructions.iter().map(|part| part.part).collect();
-    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, at).await).await
+    let screen = Screen::new(&inputs.benchmarks, &ctx.config.decontaminate);
+    ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, &screen, at).await).await
 }
 
 async fn rows_of<R: Row>(ctx: &Context, part: &Manifest) -> Result<Ordered<R>, StoreError> {
@@ -170,6 +176,7 @@ async fn part(
     ctx: &Context,
     table: &Table<Planned>,
     inputs: &Inputs,
+    screen: &Screen,
     at: usize,
 ) -> Result<Manifest, StageError> {
     let instructions = &inputs.instructions[at];
@@ -182,30 +189,74 @@ async fn part(
     let mut descriptions = rows_of::<Description>(ctx, &inputs.descriptions[at]).await?;
     let mut pairs = rows_of::<Pair>(ctx, &inputs.pairs[at]).await?;
     let mut rows = rows_of::<Instruction>(ctx, instructions).await?;
+    let mut vectors = match inputs.embeddings.get(at).filter(|_| !screen.is_empty()) {
+        Some(part) => rows_of::<Embedding>(ctx, part).await?,
+        None => Ordered::empty(),
+    };
+    let mut shown = BTreeMap::new();
     while let Some(group) = images.next_run(|image| image.group_id.clone()).await? {
         let id = group[0].group_id.clone();
         let descriptions = descriptions.take_run(|row| row.group_id == id).await?;
         let pairs = pairs.take_run(|row| row.group_id == id).await?;
+        let vectors = vectors.take_run(|row| row.group_id == id).await?;
+        let matches = matches(screen, &group, &vectors);
         if split(&group[0].domain, &ctx.config.export) == Split::Test {
-            for image in &group {
+            for image in group.iter().filter(|image| !matches.contains_key(&image.position)) {
                 writer.send(held(image)).await?;
             }
         }
-        let group = Group { images: group, descriptions };
+        let group = Group { images: group, descriptions, matches };
         for instruction in rows.take_run(|row| row.group_id == id).await? {
             let pair = pairs.iter().find(|pair| pair.pair_id == instruction.pair_id);
             let planned =
                 pair.and_then(|pair| group.triplet(pair, instruction, &ctx.config.export));
             let problem = || StoreError::corrupt(id.as_str(), "an instruction without its images");
-            writer.push(planned.ok_or_else(problem)?).await?;
+            let (planned, found) = planned.ok_or_else(problem)?;
+            match found.is_empty() {
+                true => writer.push(planned).await?,
+                false => writer.reject(reject(planned, &found, &mut shown)).await?,
+            }
         }
     }
+    writer.pass_over(shown);
     Ok(writer.commit(instructions.rows("rows")).await?)
+}
+
+/// Images of benchmarks that a group shows, by the position that shows them.
+type Matches = BTreeMap<u32, Vec<Match>>;
+
+fn matches(screen: &Screen, group: &[GroupImage], vectors: &[Embedding]) -> Matches {
+    if screen.is_empty() {
+        return Matches::new();
+    }
+    let of = |image: &GroupImage| {
+        let vector = vectors.iter().find(|row| row.position == image.position);
+        (image.position, screen.matches(&image.look, vector.map(|row| row.image.as_slice())))
+    };
+    group.iter().map(of).filter(|(_, found)| !found.is_empty()).collect()
+}
+
+/// A triplet that shows an image of a benchmark; counts it for each benchmark.
+fn reject(planned: Planned, found: &[&Match], shown: &mut BTreeMap<String, u64>) -> Reject {
+    let benchmarks: BTreeSet<&str> = found.iter().map(|found| found.benchmark.as_str()).collect();
+    for benchmark in benchmarks {
+        *shown.entry(shows(benchmark)).or_default() += 1;
+    }
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let detail = format!("triplet {} shows {}", planned.triplet_id, found.join("; "));
+    let Planned { text, .. } = planned;
+    Reject { page_url: text.page_url, ..Reject::new(text.target.url, Reason::Benchmark, detail) }
+}
+
+/// What manifests count triplets under that show an image of a benchmark.
+pub(super) fn shows(benchmark: &str) -> String {
+    format!("triplets that show {benchmark}")
 }
 
 struct Group {
     images: Vec<GroupImage>,
     descriptions: Vec<Description>,
+    matches: Matches,
 }
 
 impl Group {
@@ -215,14 +266,23 @@ impl Group {
         Some((image, description))
     }
 
-    fn triplet(&self, pair: &Pair, said: Instruction, export: &Export) -> Option<Planned> {
+    /// A triplet, and the images of benchmarks that it shows.
+    fn triplet(
+        &self,
+        pair: &Pair,
+        said: Instruction,
+        export: &Export,
+    ) -> Option<(Planned, Vec<&Match>)> {
         let (query, target) = (self.at(pair.query_position)?, self.at(pair.target_position)?);
         let negatives = self.negatives(query.0, target.0, export);
         let ids = [&query.0.look.image_id, &target.0.look.image_id].map(|id| id.as_str());
         let triplet_id = content_id(&[&pair.group_id, ids[0], ids[1], &said.instruction]);
         let split = split(&query.0.domain, export);
         let bytes = |image: &GroupImage| u64::from(image.look.stored_bytes);
-        Some(Planned {
+        let images = [query.0, target.0].into_iter().chain(negatives.iter().copied());
+        let found =
+            images.filter_map(|image| self.matches.get(&image.position)).flatten().collect();
+        let planned = Planned {
             domain: query.0.domain.clone(),
             split,
             shuffle: shuffle(&triplet_id),
@@ -256,7 +316,8 @@ impl Group {
                 target: side(target),
             },
             triplet_id,
-        })
+        };
+        Some((planned, found))
     }
 
     /// Other images of the group that are less like the target than a positive could be.

@@ -1,12 +1,13 @@
 //! Stage 7, `export`: triplet shards, the test pool, and the card that describes them.
 //!
 //! [`compose`] puts together everything about a triplet but its images (a map over the parts of
-//! `groups`); [`plan`] decides over splits and caps and puts triplets into shards (a global plan
+//! `groups`) and leaves out what shows an image of a benchmark ([`decontaminate`]); [`plan`] decides over splits and caps and puts triplets into shards (a global plan
 //! without bytes); [`shards`] writes them, with the images that a [`Gatherer`](crate::store::Gatherer) reads by
 //! their place in `images`; [`pool`] writes the images to retrieve from; [`card`] and [`sheet`] are for people.
 
 mod card;
 mod compose;
+pub mod decontaminate;
 mod handover;
 mod plan;
 mod pool;
@@ -16,6 +17,7 @@ mod sheet;
 use crate::record::Split;
 use crate::stages::context::{Context, StageError};
 use crate::store::Manifest;
+use decontaminate::Benchmark;
 
 /// The stage's name on the command line.
 pub const STAGE: &str = "export";
@@ -33,6 +35,10 @@ pub struct Inputs {
     pub pairs: Vec<Manifest>,
     /// `instructions`.
     pub instructions: Vec<Manifest>,
+    /// `embeddings`, where the run has any.
+    pub embeddings: Vec<Manifest>,
+    /// What no triplet may show.
+    pub benchmarks: Vec<Benchmark>,
 }
 
 /// Makes `triplet_plan`, `triplets` and `test_pool`, the dataset card and the contact sheet.
@@ -44,7 +50,7 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         return Ok(triplets.into_iter().flat_map(|(_, manifests)| manifests).collect());
     }
     let pool = pool::run(ctx, inputs, &triplets).await?;
-    card::write(ctx, &triplets, &pool).await?;
+    card::write(ctx, inputs, &composed, &triplets, &pool).await?;
     sheet::write(ctx, &triplets).await?;
     handover::tell(ctx, &triplets);
     Ok(triplets.into_iter().flat_map(|(_, manifests)| manifests).collect())

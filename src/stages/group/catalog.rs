@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 
+use crate::similarity::Seen;
+
 /// Bytes of one record of the file.
 const RECORD: usize = 32 + 32 + 192 + 8;
 
@@ -23,6 +25,12 @@ pub struct Features {
 }
 
 impl Features {
+    /// What near-duplicates are verified by.
+    pub fn seen(&self) -> Seen<'_> {
+        let Self { phash256, colours, width, height, .. } = self;
+        Seen { phash256, colours, width: *width, height: *height }
+    }
+
     fn to_record(&self) -> [u8; RECORD] {
         let mut record = [0; RECORD];
         record[..32].copy_from_slice(&self.digest);

@@ -18,6 +18,7 @@ use super::catalog::{Catalog, Features, Writer};
 use super::leaders::{Clusters, Items, leaders};
 use crate::config::Group;
 use crate::record::{ImageCluster, ImageId, Look, Reason, Reject, Tombstones};
+use crate::similarity::{Tolerance, are_near_duplicates};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Row, StoreError, Table, read_rows};
 use crate::table::IMAGE_CLUSTERS;
@@ -25,10 +26,6 @@ use crate::table::columns::{optional, required, text};
 
 /// Canonical images that one image is compared with, at most: many images may share one hash.
 const MAX_CENTRES: usize = 64;
-
-/// Levels by which the cells of a colour grid differ where the grid tells pictures apart: a
-/// chessboard and an embossed plate are the same grey in each cell and in the hashes.
-const MIN_SPREAD: u8 = 8;
 
 /// Sizes in which advertisements are sold (IAB), less the small squares that thumbnails have too.
 const AD_SIZES: [(u32, u32); 13] = [
@@ -110,7 +107,7 @@ fn clusters(catalog: &Catalog, config: &Group) -> io::Result<Clusters> {
             asked = Some((image, catalog.features(image)?));
         }
         let (_, features) = asked.as_ref().expect("set above");
-        Ok(are_near_duplicates(&catalog.features(centre)?, features, config))
+        Ok(are_same(&catalog.features(centre)?, features, config))
     };
     leaders(&items, config.hash_radius, is_same, MAX_CENTRES)
 }
@@ -118,25 +115,14 @@ fn clusters(catalog: &Catalog, config: &Group) -> io::Result<Clusters> {
 /// The rule of precision. The limits were set on recompressed, resized and cropped copies (at most
 /// 12 bits and 11 levels apart) and on pictures of other colours, counts and words (the nearest 18
 /// bits and 39 levels, or 24 bits and 13 levels).
-fn are_near_duplicates(a: &Features, b: &Features, config: &Group) -> bool {
-    let bits: u32 = a.phash256.iter().zip(&b.phash256).map(|(a, b)| (a ^ b).count_ones()).sum();
-    let levels = a.colours.iter().zip(&b.colours).map(|(a, b)| a.abs_diff(*b)).max();
-    let aspect = |f: &Features| f64::from(f.width) / f64::from(f.height.max(1));
-    let ratio = aspect(a) / aspect(b);
-    !is_even(a)
-        && !is_even(b)
-        && bits <= config.verify_bits
-        && levels.is_some_and(|levels| levels <= config.verify_colour)
-        && ratio.max(1.0 / ratio) <= config.verify_aspect
-}
-
-/// Whether all cells of the colour grid are alike, whatever the picture shows at a finer scale.
-fn is_even(features: &Features) -> bool {
-    (0..3).all(|channel| {
-        let cells = || features.colours.iter().skip(channel).step_by(3).copied();
-        let spread = cells().max().unwrap_or(0) - cells().min().unwrap_or(0);
-        spread < MIN_SPREAD
-    })
+fn are_same(a: &Features, b: &Features, config: &Group) -> bool {
+    let tolerance = Tolerance {
+        bits: config.verify_bits,
+        levels: config.verify_colour,
+        cells: 0,
+        aspect: config.verify_aspect,
+    };
+    are_near_duplicates(&a.seen(), &b.seen(), &tolerance)
 }
 
 fn takes_part(image: &ImageRow, config: &Group) -> bool {
@@ -334,11 +320,11 @@ mod tests {
         let same = |change: fn(&mut Features)| {
             let mut other = features.clone();
             change(&mut other);
-            are_near_duplicates(&features, &other, &config)
+            are_same(&features, &other, &config)
         };
         assert!(same(|_| ()));
         let plain = Features { colours: [100; 192], ..features.clone() };
-        assert!(!are_near_duplicates(&plain, &plain, &config), "a texture without structure");
+        assert!(!are_same(&plain, &plain, &config), "a texture without structure");
         assert!(same(|other| (other.width, other.height) = (320, 240)));
         assert!(!same(|other| other.phash256 = [1; 32]));
         assert!(!same(|other| other.colours[77] = 177));

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::near::{Neighbours, neighbours};
+use crate::similarity::near::{Neighbours, neighbours};
 
 /// No centre: stands where a rank would.
 const NONE: u32 = u32::MAX;
@@ -181,8 +181,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::near::tests::{Random, planted};
     use super::*;
+    use crate::similarity::near::tests::{Random, planted};
 
     const RADIUS: u32 = 3;
 

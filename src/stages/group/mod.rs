@@ -1,7 +1,7 @@
 //! Stage 3, `group`: from images and the pages that show them to groups.
 //!
 //! [`cluster`] turns down images that are no use by themselves and gives near-duplicates one cluster
-//! ([`near`] finds candidates, [`leaders`] decides, [`catalog`] holds the features); [`place`] joins
+//! ([`leaders`] decides, among candidates by [`near`](crate::similarity::near); [`catalog`] holds the features); [`place`] joins
 //! images to the pages that show them and turns down boilerplate and repeats (a global plan over ids);
 //! [`overlap`] finds pages that show nearly the same images; [`gather`] adds what pages say.
 
@@ -9,7 +9,6 @@ mod catalog;
 mod cluster;
 mod gather;
 pub mod leaders;
-pub mod near;
 mod overlap;
 mod place;
 

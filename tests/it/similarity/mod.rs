@@ -1,5 +1,6 @@
 //! `mine` with vectors of a model to compare by: from an embeddings endpoint, and from CLIP's towers here.
 
+mod benchmarks;
 #[cfg(feature = "torch")]
 mod clip;
 mod endpoint;

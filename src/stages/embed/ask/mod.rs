@@ -7,9 +7,11 @@
 
 mod forecast;
 mod open;
+mod others;
 mod widths;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -24,12 +26,13 @@ use crate::endpoint::{
     Ask, Claims, Ended, Model, ModelError, Notes, Outcome as Kept, PartReplies, Piece, Question,
     Spending, StepReplies, Tally, Totals, Verdict, Wire, hash, read_vector, split_vectors,
 };
-use crate::record::Reason;
+use crate::record::{ImageId, Reason};
 use crate::stages::asking::drive;
 use crate::stages::context::{Context, StageError};
 use crate::store::{Gatherer, StoreError};
 pub use forecast::forecast;
 use open::{Open, Room, Wanted};
+pub use others::STEP;
 use widths::Widths;
 
 /// Images that may be turned down, or hung at, each by itself, before one is taken.
@@ -38,6 +41,7 @@ const MAX_REFUSED: usize = 20;
 /// An endpoint with what is known of its vectors.
 pub struct Asker {
     embed: Embed,
+    scratch: PathBuf,
     tally: Tally,
     has_answered: bool,
     halt: CancellationToken,
@@ -89,6 +93,7 @@ impl Asker {
         let spending = Spending::of_files(scratch)?;
         Ok(Self {
             embed: ctx.config.embed.clone(),
+            scratch: scratch.to_owned(),
             tally: Tally::new(&ctx.budget, spending.of(ctx.slice)),
             has_answered: spending.of_step(STAGE).calls > 0,
             halt: ctx.stop.child_token(),
@@ -309,8 +314,11 @@ impl Keys {
     }
 
     fn image(&self, occurrence: &Occurrence) -> String {
-        let id = occurrence.image_id.as_str();
-        hash(&["embeddings", &self.model, "image", self.images, id])
+        self.image_id(&occurrence.image_id)
+    }
+
+    fn image_id(&self, id: &ImageId) -> String {
+        hash(&["embeddings", &self.model, "image", self.images, id.as_str()])
     }
 
     fn text(&self, occurrence: &Occurrence) -> String {

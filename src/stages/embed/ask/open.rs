@@ -150,7 +150,7 @@ impl Open<'_> {
 }
 
 /// Requests of at most so many inputs.
-fn cut(
+pub(super) fn cut(
     kind: Kind,
     mut inputs: Vec<(String, Piece)>,
     most: usize,

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::config::Embed;
+use crate::record::ImageId;
 use crate::stages::context::{Context, StageError};
 use crate::stages::embed::Outcome;
 use crate::stages::embed::occurrences::{Occurrence, Source};
@@ -35,6 +36,15 @@ impl Clip {
 
     /// Never called.
     pub async fn load(&mut self) -> Result<(), StageError> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub async fn images(
+        &self,
+        _: &Context,
+        _: Vec<(ImageId, Vec<u8>)>,
+    ) -> Result<Vec<Outcome>, StageError> {
         match *self {}
     }
 

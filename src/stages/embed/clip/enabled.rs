@@ -13,7 +13,7 @@ use crate::config::Embed;
 use crate::model::ClipTowers;
 use crate::model::input::ImageInput;
 use crate::model::weights::{HubName, identity};
-use crate::record::{Reason, content_id};
+use crate::record::{ImageId, Reason, content_id};
 use crate::stages::context::{Context, StageError};
 use crate::stages::embed::Outcome;
 use crate::stages::embed::occurrences::{Occurrence, Source};
@@ -71,6 +71,32 @@ impl Clip {
         let towers = blocking(load).await.map_err(|problem| unusable(&self.weights, problem))?;
         self.towers = Some(Arc::new(Mutex::new(towers)));
         Ok(())
+    }
+
+    /// The vector of each image, or why there is none.
+    pub async fn images(
+        &self,
+        ctx: &Context,
+        images: Vec<(ImageId, Vec<u8>)>,
+    ) -> Result<Vec<Outcome>, StageError> {
+        let towers = Arc::clone(self.towers.as_ref().expect("weights are loaded before any image"));
+        let batch = ctx.config.embed.batch;
+        let mut outcomes = Vec::with_capacity(images.len());
+        let mut images = images.into_iter().enumerate().peekable();
+        while images.peek().is_some() {
+            ctx.go_on()?;
+            let files: Vec<(String, Bytes)> = images
+                .by_ref()
+                .take(batch)
+                .map(|(nth, (_, bytes))| (nth.to_string(), bytes.into()))
+                .collect();
+            let keys: Vec<String> = files.iter().map(|(key, _)| key.clone()).collect();
+            let towers = Arc::clone(&towers);
+            let (mut fresh, _) = ctx.on_cpu(move || compute(&towers, files, BTreeMap::new())).await;
+            let outcome = |key: &String| fresh.remove(key).expect("each file has its outcome");
+            outcomes.extend(keys.iter().map(outcome));
+        }
+        Ok(outcomes)
     }
 
     /// Reads a part once to learn what comes again.

@@ -87,7 +87,7 @@ fn find_pairs(hashes: &[u64], radius: u32, limits: Limits) -> (Vec<u64>, u64) {
 }
 
 /// The masks of `blocks` nearly equal blocks of a hash, highest bits first.
-fn block_masks(blocks: u32) -> Vec<u64> {
+pub(super) fn block_masks(blocks: u32) -> Vec<u64> {
     let below = |bit: u32| 1_u64.checked_shl(bit).map_or(!0, |power| power - 1);
     (0..blocks).rev().map(|b| below(64 * (b + 1) / blocks) & !below(64 * b / blocks)).collect()
 }
@@ -173,7 +173,7 @@ impl Table<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;

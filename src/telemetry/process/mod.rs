@@ -1,0 +1,22 @@
+//! What this process takes: CPU time and memory, where the system says so.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod unknown;
+
+#[cfg(target_os = "linux")]
+pub use linux::resources;
+#[cfg(not(target_os = "linux"))]
+pub use unknown::resources;
+
+/// What a process took so far, and has now.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Resources {
+    /// User and system CPU time, in seconds.
+    pub cpu_s: f64,
+    /// Resident memory, in bytes.
+    pub resident_bytes: u64,
+    /// The most resident memory so far, in bytes.
+    pub peak_bytes: u64,
+}
