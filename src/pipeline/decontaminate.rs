@@ -26,6 +26,10 @@ const BATCH: usize = 256;
 /// Unreadable files that are named on the terminal.
 const NAMED: usize = 20;
 
+/// Why there are no vectors, as the card has it: no address and no path of a machine.
+const UNANSWERED: &str = "the endpoint that made the run's vectors did not answer";
+const ABSENT: &str = "what made the run's vectors was not at hand";
+
 /// What a kept list was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
@@ -125,7 +129,8 @@ async fn of_folder(ctx: &Context, name: String, path: &Path) -> Result<Benchmark
     let made = make(ctx, &name, &folder, others.as_ref()).await;
     let (others, why, (images, undecodable)) = match made {
         Err(StageError::Model(error)) => {
-            (None, error.to_string(), make(ctx, &name, &folder, None).await?)
+            tracing::warn!(benchmark = name, "its images are not embedded: {error}");
+            (None, UNANSWERED.into(), make(ctx, &name, &folder, None).await?)
         }
         made => (others, why, made?),
     };
@@ -147,7 +152,10 @@ async fn others(ctx: &Context) -> Result<(Option<Others>, String), StageError> {
     match Others::open(ctx).await {
         Ok(others) => Ok((others, String::new())),
         Err(error @ (StageError::Interrupted | StageError::Store(_))) => Err(error),
-        Err(error) => Ok((None, format!("what made the run's vectors is not at hand ({error})"))),
+        Err(error) => {
+            tracing::warn!("images of benchmarks are not embedded: {error}");
+            Ok((None, ABSENT.into()))
+        }
     }
 }
 

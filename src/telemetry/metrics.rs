@@ -7,8 +7,7 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::encoding::{EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -57,11 +56,11 @@ macro_rules! metrics {
 }
 
 metrics! {
-    BUILD = Gauge "magiclens_build_info", "Version of the program, 1.";
+    BUILD = Gauge "magiclens_build_info", "Version of the program; always 1";
     STAGE_RUNNING = Gauge "magiclens_stage_running", "Whether a stage runs now, 1 or 0";
     STAGE_KNOWN = Gauge "magiclens_stage_known_records", "Records that the running stage knows it has to work on";
     STAGE_DONE = Gauge "magiclens_stage_done_records", "Records that the running stage is done with, in this process";
-    RECORDS = Counter "magiclens_records", "Records of a table's making by outcome: in, out, rejected, failed; of all processes of a run, work in progress included in in only once it is committed";
+    RECORDS = Counter "magiclens_records", "Committed records of the making of a table by outcome (in, out, rejected, failed), of all processes of a run";
     REJECTS = Counter "magiclens_rejects", "Records that were not passed on, by stage, table and reason, of all processes of a run";
     PENDING = Gauge "magiclens_pending_records", "Records of a table that are kept as work in progress and not committed yet";
     TABLE_BYTES = Gauge "magiclens_table_size" "bytes", "Bytes of a table's committed files";
@@ -163,6 +162,16 @@ mod tests {
             PROCESS_CPU.with([], 1.5),
             HTTP_REQUESTS.with([("status", "a\"b")], 1.0),
         ];
-        insta::assert_snapshot!(exposition(samples).replace("magiclens_", ""), @"");
+        insta::assert_snapshot!(exposition(samples).replace("magiclens_", ""), @r#"
+        # HELP http_requests Requests to sites by class of status (1xx to 5xx; none where no answer came), of this process; robots.txt, redirects and retries included
+        # TYPE http_requests counter
+        http_requests_total{status="2xx"} 3.0
+        http_requests_total{status="a\"b"} 1.0
+        # HELP process_cpu_seconds User and system CPU time of this process
+        # TYPE process_cpu_seconds counter
+        # UNIT process_cpu_seconds seconds
+        process_cpu_seconds_total 1.5
+        # EOF
+        "#);
     }
 }

@@ -67,7 +67,7 @@ async fn a_plan_is_what_the_run_took_times_how_much_more_is_wanted() {
 
     let said = run(plan(&mined, &["--target-triplets", "36.7M"])).await;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    for part in ["36.7M triplets", "machines of 32 cores", "cost:", "assumed:"] {
+    for part in ["36.7M triplets", ", of 32 cores each, for ", "cost:", "assumed:"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 

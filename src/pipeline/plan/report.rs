@@ -92,7 +92,7 @@ fn totals(estimate: &Estimate, prices: &Prices) -> String {
     let Estimate { machines, hours, core_hours, money, store_requests: [puts, gets], .. } =
         estimate;
     let mut text = format!(
-        "{machines} machines of {} cores for {hours:.1} hours ({} core hours, {:.0} % of the time at work)\n",
+        "machines: {machines}, of {} cores each, for {hours:.1} hours ({} core hours, {:.0} % of the time at work)\n",
         prices.machine_cores,
         short(*core_hours),
         prices.utilisation * 100.0,

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::compose::shows;
+use super::decontaminate::shown::shows;
 use super::decontaminate::{Benchmark, Vectors};
 use super::{Inputs, Shards};
 use crate::config::{ExportImages, Similarity};

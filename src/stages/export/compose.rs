@@ -1,17 +1,18 @@
 //! `triplet_plan`: a row for each instruction, with everything but the images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::decontaminate::shown::{Matches, matches, reject};
 use super::decontaminate::{Match, Screen, with_benchmarks};
 use super::{Inputs, STAGE};
 use crate::config::Export;
 use crate::record::{
-    Description, Embedding, GroupImage, ImageId, Instruction, Pair, Reason, Reject, Side, Split,
-    TripletText, content_id,
+    Description, Embedding, GroupImage, ImageId, Instruction, Pair, Side, Split, TripletText,
+    content_id,
 };
 use crate::similarity;
 use crate::stages::context::{Context, StageError, open_table};
@@ -220,37 +221,6 @@ async fn part(
     }
     writer.pass_over(shown);
     Ok(writer.commit(instructions.rows("rows")).await?)
-}
-
-/// Images of benchmarks that a group shows, by the position that shows them.
-type Matches = BTreeMap<u32, Vec<Match>>;
-
-fn matches(screen: &Screen, group: &[GroupImage], vectors: &[Embedding]) -> Matches {
-    if screen.is_empty() {
-        return Matches::new();
-    }
-    let of = |image: &GroupImage| {
-        let vector = vectors.iter().find(|row| row.position == image.position);
-        (image.position, screen.matches(&image.look, vector.map(|row| row.image.as_slice())))
-    };
-    group.iter().map(of).filter(|(_, found)| !found.is_empty()).collect()
-}
-
-/// A triplet that shows an image of a benchmark; counts it for each benchmark.
-fn reject(planned: Planned, found: &[&Match], shown: &mut BTreeMap<String, u64>) -> Reject {
-    let benchmarks: BTreeSet<&str> = found.iter().map(|found| found.benchmark.as_str()).collect();
-    for benchmark in benchmarks {
-        *shown.entry(shows(benchmark)).or_default() += 1;
-    }
-    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let detail = format!("triplet {} shows {}", planned.triplet_id, found.join("; "));
-    let Planned { text, .. } = planned;
-    Reject { page_url: text.page_url, ..Reject::new(text.target.url, Reason::Benchmark, detail) }
-}
-
-/// What manifests count triplets under that show an image of a benchmark.
-pub(super) fn shows(benchmark: &str) -> String {
-    format!("triplets that show {benchmark}")
 }
 
 struct Group {

@@ -80,7 +80,8 @@ async fn an_endpoint_embeds_a_benchmark_once() {
     plant(&mined, &tables, "two.jpg");
     drop(server);
     let gone = ModelServer::start(|_| Act::Status(401, Vec::new(), "no".into())).await;
-    for (given, word) in [("bench", "401"), ("list.parquet", "holds no images to embed")] {
+    for (given, word) in [("bench", "did not answer"), ("list.parquet", "holds no images to embed")]
+    {
         let mut hash = crate::support::mine(mined.folder.path());
         hash.args(["hash-images", "bench", "--out", "list.parquet"]);
         done(hash).await;

@@ -3,11 +3,13 @@
 //! A model that was trained on the images it is measured on is measured on its memory. So a triplet goes
 //! when its query, its target or a hard negative is a near-duplicate of an image of a benchmark that
 //! `decontaminate.benchmarks` names. [`folder`] hashes a benchmark's images, [`list`] is what is kept and
-//! passed on of them, [`screen`] finds near-duplicates without comparing all with all.
+//! passed on of them, [`screen`] finds near-duplicates without comparing all with all, `shown` says what a
+//! triplet shows.
 
 mod folder;
 mod list;
 mod screen;
+pub(super) mod shown;
 
 use std::collections::BTreeMap;
 
