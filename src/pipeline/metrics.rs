@@ -81,8 +81,9 @@ impl Board {
     }
 
     async fn text(&self, seldom: Duration) -> String {
-        let mut samples = self.process();
-        samples.extend(self.tables(seldom).await);
+        // Tables first: they may take a while, and what runs is to be as it is now.
+        let mut samples = self.tables(seldom).await;
+        samples.extend(self.process());
         metrics::exposition(samples)
     }
 

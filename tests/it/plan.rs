@@ -83,13 +83,8 @@ async fn a_plan_is_what_the_run_took_times_how_much_more_is_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_process_took_is_written_down() {
     let mined = Mined::serve(&options()).await;
-    std::fs::write(
-        mined.folder.path().join("slow.toml"),
-        format!("{}\n[store]\nsegment_seconds = 1\n", mined.world.config()),
-    )
-    .unwrap();
     let mut command = mined.command("run");
-    command.args(["--config", "slow.toml", "--set", "http.host_rate=5"]);
+    command.args(["--set", "store.segment_seconds=1", "--set", "http.host_rate=5"]);
     let mut child = command
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
