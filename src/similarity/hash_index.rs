@@ -15,7 +15,7 @@ const CROWD: u32 = 1 << 14;
 /// Bits of a block that count, at most: the few blocks of a small radius are wider than a table can be.
 const MAX_BITS: u32 = 8;
 
-/// Fixed hashes, to be looked up by nearness. Takes 4 bytes a hash for each table, of which a radius
+/// Fixed hashes, to be looked up by nearness. Takes 8 bytes a hash for each table, of which a radius
 /// of 6 has 28.
 #[derive(Debug)]
 pub struct HashIndex {
@@ -29,7 +29,20 @@ pub struct HashIndex {
 struct Table {
     blocks: [Block; 2],
     starts: Vec<u32>,
-    items: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// An item beside half a word of its hash: nearly all that share a key are told apart by it, without a
+/// look at the hash itself, which lies anywhere in memory.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    folded: u32,
+    item: u32,
+}
+
+/// Hashes differ in as many bits as their folded halves, or more.
+fn folded(hash: u64) -> u32 {
+    (hash >> 32 ^ hash) as u32
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +64,8 @@ impl Block {
 impl Table {
     fn new(hashes: &[u64], blocks: [Block; 2]) -> Self {
         let keys = 1 << (blocks[0].bits + blocks[1].bits);
-        let mut table = Self { blocks, starts: vec![0; keys + 1], items: vec![0; hashes.len()] };
+        let entries = vec![Entry { folded: 0, item: 0 }; hashes.len()];
+        let mut table = Self { blocks, starts: vec![0; keys + 1], entries };
         hashes.iter().for_each(|&hash| {
             let key = table.key(hash);
             table.starts[key + 1] += 1;
@@ -60,7 +74,7 @@ impl Table {
         let mut next = table.starts.clone();
         for (item, &hash) in (0..).zip(hashes) {
             let at = &mut next[table.key(hash)];
-            table.items[*at as usize] = item;
+            table.entries[*at as usize] = Entry { folded: folded(hash), item };
             *at += 1;
         }
         table
@@ -72,10 +86,10 @@ impl Table {
     }
 
     /// Items with the same key, unless they are a crowd.
-    fn like(&self, hash: u64) -> &[u32] {
+    fn like(&self, hash: u64) -> &[Entry] {
         let key = self.key(hash);
         let (from, to) = (self.starts[key], self.starts[key + 1]);
-        if to - from > CROWD { &[] } else { &self.items[from as usize..to as usize] }
+        if to - from > CROWD { &[] } else { &self.entries[from as usize..to as usize] }
     }
 }
 
@@ -95,9 +109,17 @@ impl HashIndex {
     /// The first item within the radius that is accepted, in an order that is always the same. An item
     /// may be offered more than once.
     pub fn find(&self, hash: u64, mut accept: impl FnMut(u32) -> bool) -> Option<u32> {
-        let is_near = |item: u32| (self.hashes[item as usize] ^ hash).count_ones() <= self.radius;
-        let candidates = self.tables.iter().flat_map(|table| table.like(hash));
-        candidates.copied().find(|&item| is_near(item) && accept(item))
+        let (half, radius) = (folded(hash), self.radius);
+        let is_near = |item: u32| (self.hashes[item as usize] ^ hash).count_ones() <= radius;
+        for table in &self.tables {
+            for entry in table.like(hash) {
+                let may_be = (entry.folded ^ half).count_ones() <= radius;
+                if may_be && is_near(entry.item) && accept(entry.item) {
+                    return Some(entry.item);
+                }
+            }
+        }
+        None
     }
 }
 
