@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::Board;
 use super::missing::need_input;
 use super::session::Session;
-use super::status::{STEPS, parts_wanted, spending, steps};
+use super::status::{STEPS, spending, steps};
 use super::usage::{self, Recorder};
 use super::{RunError, decontaminate, inputs};
 use crate::config::{Config, Layers};

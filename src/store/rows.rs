@@ -152,7 +152,7 @@ impl<R: Row> RowWriter<R> {
     /// Gives up what was begun: parts of a large object that were sent off would stay in the store.
     pub async fn discard(self) {
         // It is about room only, and the store has its own rules for what is left behind.
-        let _ = self.writer.into_inner().abort().await;
+        let _ = self.sink.abort().await;
     }
 
     async fn write_pending(&mut self) -> Result<(), StoreError> {

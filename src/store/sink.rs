@@ -65,6 +65,11 @@ impl ParquetSink {
         Ok(bytes)
     }
 
+    /// Gives the file up, and what the store holds of it.
+    pub(super) async fn abort(mut self) -> object_store::Result<()> {
+        self.upload.abort().await
+    }
+
     async fn hand_over(&mut self) -> Result<()> {
         for block in mem::take(&mut self.writer.inner_mut().full) {
             self.upload.put(block).await?;

@@ -20,7 +20,7 @@ pub async fn plan(
     as_json: bool,
 ) -> Result<(), RunError> {
     let target = number(target).ok_or_else(|| RunError::Number(target.to_owned()))?;
-    let dir = existing(from)?;
+    let dir = existing(from).await?;
     let kept = dir.kept().await?.unwrap_or_default();
     let config = Layers { run_dir: Some(kept.config), ..layers.clone() }.load()?;
     let run = measured::run(from, &dir, &config).await?;
