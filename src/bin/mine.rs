@@ -203,7 +203,7 @@ struct RunArgs {
     /// What their columns are called, such as image_url=url,alt=caption [tables].
     #[arg(long, value_name = "COLUMN=NAME,…", value_delimiter = ',')]
     table_columns: Vec<String>,
-    /// The run directory.
+    /// The run directory: a folder, s3://BUCKET/PATH or gs://BUCKET/PATH.
     #[arg(long, value_name = "DIR", default_value = "runs/mine")]
     out: String,
     #[command(flatten)]

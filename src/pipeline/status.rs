@@ -127,15 +127,15 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
             pages.clone_from(&manifests);
         }
         let wanted = parts_wanted(table, &pages, &layout, config);
-        let mut note = match manifests.len() {
-            0 if wip.entries == 0 && !dir.is_begun(table).await? => "not begun".to_owned(),
-            n if n < wanted => format!("{n} of {wanted} parts"),
-            _ => String::new(),
+        let is_begun = wip.entries > 0 || dir.is_begun(table).await?;
+        let state = match manifests.len() {
+            0 if !is_begun => Some("not begun".to_owned()),
+            n if n < wanted => Some(format!("{n} of {wanted} parts")),
+            _ => None,
         };
-        if wip.entries > 0 {
-            note += &format!(", {} more in progress", wip.entries);
-        }
-        note += &passed_over(&manifests);
+        let pending = (wip.entries > 0).then(|| format!("{} more in progress", wip.entries));
+        let notes = [state, pending, passed_over(&manifests)];
+        let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let files = manifests.iter().flat_map(|manifest| manifest.files.values());
         steps.push(Step {
             bytes: files.map(|file| file.bytes).sum(),
@@ -152,16 +152,16 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
 }
 
 /// What the inputs held beside records for a table.
-fn passed_over(manifests: &[Manifest]) -> String {
+fn passed_over(manifests: &[Manifest]) -> Option<String> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for (kind, n) in manifests.iter().flat_map(|manifest| &manifest.passed_over) {
         *kinds.entry(kind).or_default() += n;
     }
     if kinds.is_empty() {
-        return String::new();
+        return None;
     }
     let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    format!(" passed over: {}", kinds.join(", "))
+    Some(format!("passed over: {}", kinds.join(", ")))
 }
 
 /// Parts of a table that is whole; `pages` are those of the table of that name.
