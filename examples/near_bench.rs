@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use magiclens::similarity::near::neighbours;
 use magiclens::stages::group::leaders::{Items, leaders};
+use magiclens::telemetry::{self, Resources};
 use rayon::prelude::*;
 
 /// Rows of which all pairs are compared.
@@ -124,10 +125,10 @@ fn write(path: &str, hashes: &[u64]) -> Result<()> {
 }
 
 fn measure<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let (wall, cpu) = (Instant::now(), resources().cpu_s);
     let value = work();
-    let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    let peak = peak_mb();
+    let (wall, cpu) = (wall.elapsed().as_secs_f64(), resources().cpu_s - cpu);
+    let peak = resources().peak_bytes >> 20;
     say(&format!(
         "\"what\": \"{what}\", \"wall\": {wall:.2}, \"cpu\": {cpu:.2}, \"peak_mb\": {peak}"
     ));
@@ -139,17 +140,7 @@ fn say(fields: &str) {
     println!("{{{fields}}}");
 }
 
-/// Linux only: user and system time of this process, in ticks of a hundredth of a second.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after = text.rsplit(") ").next().unwrap_or_default();
-    let ticks = after.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / 100.0
-}
-
-fn peak_mb() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    kib.unwrap_or(0_u64) / 1024
+/// Of this process; nothing where the system does not say.
+fn resources() -> Resources {
+    telemetry::resources().unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use anyhow::Result;
 use magiclens::config::Decontaminate;
 use magiclens::record::{ImageId, Look};
 use magiclens::stages::export::decontaminate::{Benchmark, Listed, Screen, View};
+use magiclens::telemetry::{self, Resources};
 use rayon::prelude::*;
 
 /// The whole and twelve parts of it.
@@ -37,9 +38,12 @@ fn main() -> Result<()> {
     let made = begun.elapsed();
     let screen = Screen::new(&[benchmark], &Decontaminate::default());
     let took = (begun.elapsed() - made).as_secs_f64();
-    say(&format!("\"images\": {images}, \"build_s\": {took:.2}, \"peak_mb\": {}", peak_mb()));
+    say(&format!(
+        "\"images\": {images}, \"build_s\": {took:.2}, \"peak_mb\": {}",
+        resources().peak_bytes >> 20
+    ));
 
-    let (begun, cpu, found) = (Instant::now(), cpu_seconds(), AtomicU64::new(0));
+    let (begun, cpu, found) = (Instant::now(), resources().cpu_s, AtomicU64::new(0));
     (0..lookups).into_par_iter().for_each(|nth| {
         let look = match nth % 1000 {
             0 => copy(nth / 1000 % images),
@@ -47,7 +51,7 @@ fn main() -> Result<()> {
         };
         found.fetch_add(screen.matches(&look, None).len() as u64, Ordering::Relaxed);
     });
-    let (took, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let (took, cpu) = (begun.elapsed().as_secs_f64(), resources().cpu_s - cpu);
     say(&format!(
         "\"lookups\": {lookups}, \"wall_s\": {took:.2}, \"cpu_us_each\": {:.1}, \"copies\": {}, \"found\": {}",
         cpu * 1e6 / lookups as f64,
@@ -103,17 +107,7 @@ fn say(fields: &str) {
     println!("{{{fields}}}");
 }
 
-/// Linux only: user and system time of this process, in ticks of a hundredth of a second.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after = text.rsplit(") ").next().unwrap_or_default();
-    let ticks = after.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / 100.0
-}
-
-fn peak_mb() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    kib.unwrap_or(0_u64) / 1024
+/// Of this process; nothing where the system does not say.
+fn resources() -> Resources {
+    telemetry::resources().unwrap_or_default()
 }

@@ -103,15 +103,9 @@ fn world() -> World {
 
 async fn mined(mined: &Mined, server: &ModelServer, out: &str) -> Tables {
     let mut command = mined.command(out);
+    server.asked_by(&mut command, &["describe", "instruct"]);
     for step in ["describe", "instruct"] {
-        for (name, value) in [
-            ("provider", "openai".to_owned()),
-            ("endpoint.base_url", server.url()),
-            ("endpoint.model", "test-model".to_owned()),
-            ("endpoint.retries", "1".to_owned()),
-        ] {
-            command.arg("--set").arg(format!("{step}.{name}={value}"));
-        }
+        command.arg("--set").arg(format!("{step}.endpoint.retries=1"));
     }
     let output = run(command).await;
     assert!(output.status.success(), "{out}: {}", String::from_utf8_lossy(&output.stderr));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -73,6 +74,19 @@ struct Shared {
 }
 
 impl ModelServer {
+    /// Has the steps of a run ask it.
+    pub fn asked_by(&self, command: &mut Command, steps: &[&str]) {
+        for step in steps {
+            for (key, value) in [
+                ("provider", "openai"),
+                ("endpoint.base_url", self.url().as_str()),
+                ("endpoint.model", "test-model"),
+            ] {
+                command.arg("--set").arg(format!("{step}.{key}={value}"));
+            }
+        }
+    }
+
     /// Listens on a free port.
     pub async fn start(script: impl Fn(&Call) -> Act + Send + Sync + 'static) -> Self {
         magiclens::http::install_tls();

@@ -1,6 +1,8 @@
 //! `triplet_plan`: a row for each instruction, with everything but the images.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::LazyLock;
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
@@ -162,7 +164,8 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
     let fingerprint = with_benchmarks(fingerprint, &ctx.config.decontaminate, &inputs.benchmarks);
     let table = open_table(&ctx.run, TRIPLET_PLAN, STAGE, &fingerprint).await?;
     let numbers: Vec<u32> = inputs.instructions.iter().map(|part| part.part).collect();
-    let screen = Screen::new(&inputs.benchmarks, &ctx.config.decontaminate);
+    // Only a part that is not there yet needs it.
+    let screen = LazyLock::new(|| Screen::new(&inputs.benchmarks, &ctx.config.decontaminate));
     ctx.map_parts(&table, &numbers, async |at| part(ctx, &table, inputs, &screen, at).await).await
 }
 
@@ -177,7 +180,7 @@ async fn part(
     ctx: &Context,
     table: &Table<Planned>,
     inputs: &Inputs,
-    screen: &Screen,
+    screen: &impl Deref<Target = Screen>,
     at: usize,
 ) -> Result<Manifest, StageError> {
     let instructions = &inputs.instructions[at];
@@ -185,6 +188,7 @@ async fn part(
         return Ok(manifest);
     }
     ctx.go_on()?;
+    let screen: &Screen = screen;
     let mut writer: PartWriter<Planned, Held> = table.part(instructions.part)?;
     let mut images = rows_of::<GroupImage>(ctx, &inputs.groups[at]).await?;
     let mut descriptions = rows_of::<Description>(ctx, &inputs.descriptions[at]).await?;

@@ -19,15 +19,7 @@ fn asking(
     more: &[&str],
 ) -> std::process::Command {
     let mut command = command(mined, server, "mined");
-    for step in ["describe", "instruct"] {
-        for setting in [
-            "provider=\"openai\"".to_owned(),
-            format!("endpoint.base_url=\"{}\"", models.url()),
-            "endpoint.model=\"test-model\"".to_owned(),
-        ] {
-            command.arg("--set").arg(format!("{step}.{setting}"));
-        }
-    }
+    models.asked_by(&mut command, &["describe", "instruct"]);
     command.args(["--set", "store.segment_seconds=1"]).args(more);
     command
 }

@@ -65,15 +65,7 @@ async fn four_slices_in_an_object_store_leave_the_rows_of_one_process() {
     let Some(server) = Server::start(&nothing) else { return };
     let models = ModelServer::start(|call| Act::Say(answer_for(call))).await;
     let asking = |mut command: Command| {
-        for step in ["describe", "instruct"] {
-            for setting in [
-                "provider=\"openai\"".to_owned(),
-                format!("endpoint.base_url=\"{}\"", models.url()),
-                "endpoint.model=\"test-model\"".to_owned(),
-            ] {
-                command.arg("--set").arg(format!("{step}.{setting}"));
-            }
-        }
+        models.asked_by(&mut command, &["describe", "instruct"]);
         command.envs(server.environment()).env("TMPDIR", mined.folder.path());
         command
     };

@@ -88,15 +88,9 @@ async fn slices_share_a_budget() {
     let command = |index: usize| {
         let mut command =
             slice(&mined, "run", &format!("{index}/2"), &["--stages", "collect..describe"]);
-        for setting in [
-            "provider=\"openai\"".to_owned(),
-            format!("endpoint.base_url=\"{}\"", models.url()),
-            "endpoint.model=\"test-model\"".to_owned(),
-            // One after the other, so that no more is set aside than for one.
-            "endpoint.concurrency=1".to_owned(),
-        ] {
-            command.arg("--set").arg(format!("describe.{setting}"));
-        }
+        models.asked_by(&mut command, &["describe"]);
+        // One after the other, so that no more is set aside than for one.
+        command.args(["--set", "describe.endpoint.concurrency=1"]);
         command.args(["--set", "budget.max_cost=0.24"]);
         command.args(["--set", "budget.prices={test-model={input=10.0,output=100.0}}"]);
         command

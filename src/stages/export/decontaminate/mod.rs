@@ -17,7 +17,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::config::Decontaminate;
-use crate::record::ImageId;
 use crate::store::Fingerprint;
 pub use folder::{Folder, Hashed};
 pub use list::{Listed, View, keep, read, read_kept, write};
@@ -121,9 +120,4 @@ impl std::fmt::Display for Match {
             MatchedBy::Cosine(cosine) => write!(f, "cosine {cosine:.3}"),
         }
     }
-}
-
-/// The 32 bytes of an id; none where it is not one.
-fn digest_of(id: &ImageId) -> Option<[u8; 32]> {
-    id.digest()
 }

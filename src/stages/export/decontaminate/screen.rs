@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::list::{Listed, View};
-use super::{Benchmark, Match, MatchedBy, digest_of};
+use super::{Benchmark, Match, MatchedBy};
 use crate::config::Decontaminate;
 use crate::record::Look;
 use crate::similarity::{CosineIndex, HashIndex, Seen, Tolerance, are_near_duplicates};
@@ -86,7 +86,7 @@ impl Screened {
         let (mut hashes, mut by_digest) = (Vec::new(), HashMap::new());
         let mut quarters = [(); QUARTERS].map(|()| (Vec::new(), Vec::new()));
         for (image, listed) in (0..).zip(&benchmark.images) {
-            by_digest.extend(digest_of(&listed.image_id).map(|digest| (digest, image)));
+            by_digest.extend(listed.image_id.digest().map(|digest| (digest, image)));
             for (nth, view) in listed.views.iter().enumerate() {
                 let Some(packed) = pack(view) else { continue };
                 if nth == 0 {
@@ -121,7 +121,7 @@ impl Screened {
     }
 
     fn find(&self, look: &Look, vector: Option<&[f32]>) -> Option<Match> {
-        let by_bytes = digest_of(&look.image_id).and_then(|digest| self.by_digest.get(&digest));
+        let by_bytes = look.image_id.digest().and_then(|digest| self.by_digest.get(&digest));
         let (image, by) = by_bytes
             .map(|image| (*image, MatchedBy::Bytes))
             .or_else(|| self.by_hash(look).map(|image| (image, MatchedBy::Hash)))
