@@ -20,3 +20,4 @@ pub mod text;
 #[cfg(feature = "torch")]
 pub mod train;
 pub mod warc;
+pub mod web;

@@ -1,7 +1,6 @@
 //! `search`: embeds images with texts by a model, indexes images, and finds them.
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use magiclens::retrieval::index::{Built, Index, build, source::Source};
 use magiclens::retrieval::query::{Ask, answer, print};
 use magiclens::retrieval::{Embedded, Encoder, embed, serve};
 use magiclens::telemetry::{self, LogFormat};
+use magiclens::web::{self, Site, Token};
 
 /// Finds images with a model.
 #[derive(Parser)]
@@ -137,7 +137,7 @@ struct QueryArgs {
 struct ServeArgs {
     #[command(flatten)]
     opened: Opened,
-    /// Where to listen. Whoever can reach it can see all images of the index.
+    /// Where to listen. Not on loopback, a token is asked for: MAGICLENS_TOKEN, or one that is made up.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
@@ -221,23 +221,9 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let images = index.header().rows;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (listener, address) = serve::listen(args.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", args.listen))?;
-        writeln!(std::io::stderr(), "{images} images at http://{address}/ (Ctrl-C ends it)")?;
-        serve::serve(listener, encoder, index, stop()?).await?;
+        let site = Site::bind(args.listen, Token::configured()?).await?;
+        writeln!(std::io::stderr(), "{images} images at {} (Ctrl-C ends it)", site.url())?;
+        serve::serve(site, encoder, index, web::stopped()?).await?;
         Ok(ExitCode::SUCCESS)
-    })
-}
-
-/// Ctrl-C, or what a supervisor sends.
-fn stop() -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
     })
 }

@@ -10,7 +10,18 @@ use crate::source::{Token, root, rust_files, tokens};
 const LEVELS: &[&[&str]] = &[
     &["record"],
     &["config", "telemetry"],
-    &["endpoint", "http", "imaging", "model", "similarity", "store", "table", "text", "warc"],
+    &[
+        "endpoint",
+        "http",
+        "imaging",
+        "model",
+        "similarity",
+        "store",
+        "table",
+        "text",
+        "warc",
+        "web",
+    ],
     &["retrieval", "stages", "train"],
     &["pipeline"],
 ];

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::Shared;
 use super::engine;
-use super::problem::Problem;
 use super::upload::{self, Form};
 use crate::config::Fetch;
 use crate::imaging::{Format, ImageError, prepare};
-use crate::retrieval::index::{Hit, Item};
+use crate::retrieval::index::{Hit, IndexError, Item};
+use crate::web::Problem;
 
 /// Images that are found where nobody says how many, and at most.
 const K: usize = 24;
@@ -169,4 +169,17 @@ pub async fn image(State(shared): State<Arc<Shared>>, Path(row): Path<String>) -
     .await?;
     let kind = Format::sniff(&bytes)?.media_type();
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, CACHED)], bytes).into_response())
+}
+
+/// Paths of this machine are for its log.
+impl From<IndexError> for Problem {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NoRow(_) => Self(StatusCode::NOT_FOUND, error.to_string()),
+            error => {
+                tracing::warn!(%error, "an image of the index cannot be read");
+                Self(StatusCode::NOT_FOUND, "this image is not there any more".into())
+            }
+        }
+    }
 }

@@ -14,43 +14,27 @@
 mod api;
 mod engine;
 mod page;
-mod problem;
 mod upload;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::encoder::Encoder;
 use super::index::Index;
 use crate::config::Fetch;
 use crate::model::input::ImageInput;
+use crate::web::{self, Site};
 use engine::Engine;
 
 /// Bodies that are read at the same time: with the cap on each, what uploads can take of memory.
 const UPLOADS_AT_ONCE: usize = 16;
-
-/// What is sent along with every answer. The page needs nothing from elsewhere.
-const HEADERS: [(HeaderName, &str); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-         img-src 'self' blob: data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-];
 
 /// What all requests share.
 struct Shared {
@@ -65,7 +49,7 @@ struct Shared {
 
 /// Serves an index until `stop` is done, and what is being answered then.
 pub async fn serve(
-    listener: TcpListener,
+    site: Site,
     encoder: Encoder,
     index: Index,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -81,14 +65,7 @@ pub async fn serve(
         decoding: Arc::new(Semaphore::new(cores)),
         index,
     });
-    axum::serve(listener, router(shared)).with_graceful_shutdown(stop).await
-}
-
-/// Where a server on `listen` is found.
-pub async fn listen(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(listen).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+    site.serve(router(shared), stop).await
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -101,19 +78,11 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/index", get(api::index))
         .route("/api/search", get(api::search_by_row).post(api::search))
         .route("/images/{row}", get(api::image))
-        .fallback(problem::no_such_page)
-        .method_not_allowed_fallback(problem::no_such_method)
+        .fallback(web::no_such_page)
+        .method_not_allowed_fallback(web::no_such_method)
         .layer(DefaultBodyLimit::max(largest))
         .layer(middleware::from_fn(move |request, next: Next| {
             upload::refuse_large(largest, request, next)
         }))
-        .layer(middleware::map_response(with_headers))
         .with_state(shared)
-}
-
-async fn with_headers(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

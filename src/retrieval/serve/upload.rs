@@ -12,7 +12,7 @@ use futures::StreamExt;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::problem::Problem;
+use crate::web::Problem;
 
 /// Longest a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);

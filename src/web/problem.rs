@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::imaging::ImageError;
-use crate::retrieval::index::IndexError;
 
 /// Seconds after which a client may try again.
 const RETRY_AFTER: &str = "5";
@@ -23,7 +22,7 @@ impl Problem {
 
     /// More is asked than can be answered in time.
     pub fn busy() -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, "too many searches at once: try again later".into())
+        Self(StatusCode::SERVICE_UNAVAILABLE, "too much is asked at once: try again later".into())
     }
 }
 
@@ -54,19 +53,6 @@ impl From<ImageError> for Problem {
             }
         };
         Self(status, error.to_string())
-    }
-}
-
-/// Paths of this machine are for its log.
-impl From<IndexError> for Problem {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::NoRow(_) => Self(StatusCode::NOT_FOUND, error.to_string()),
-            error => {
-                tracing::warn!(%error, "an image of the index cannot be read");
-                Self(StatusCode::NOT_FOUND, "this image is not there any more".into())
-            }
-        }
     }
 }
 
