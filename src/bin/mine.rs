@@ -1,13 +1,15 @@
 //! `mine`: seed URLs, WARC files and tables of images in, tables out.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use magiclens::config::env::SLICE;
 use magiclens::config::{Layers, Scope, slice};
-use magiclens::pipeline::{self, Options, Outcome, RunError, RunStage};
+use magiclens::pipeline::{self, JudgeOptions, Options, Outcome, RunError, RunStage};
 use magiclens::record::{Slice, Tombstones};
 use magiclens::telemetry::{self, LogFormat};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,27 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
 3 bad configuration, 4 batch files wait for their results, 5 other slices have parts to make and are not
 at work.";
+
+const EXPORT: &str = "\
+Examples:
+  mine export runs/first --format webdataset
+  mine export runs/first --format webdataset --to s3://bucket/tars
+  mine export runs/first --redo --set export.max_per_domain=1000";
+
+const JUDGE: &str = "\
+Examples:
+  mine judge runs/first --sample 50     are these triplets what they should be?
+  mine eval-prompts runs/first --a old.toml --b new.toml
+  mine judge eval-prompts.parquet --run runs/first --name ann
+  evaluate --benchmark holdout --data runs/first --model runs/a --model-b runs/b --out runs/judge
+  mine judge runs/judge
+  mine judge runs/judge --results       who won so far, with intervals";
+
+const COMPLETIONS: &str = "\
+Examples:
+  source <(mine completions bash)
+  mine completions zsh > \"${fpath[1]}/_mine\"
+  mine completions fish > ~/.config/fish/completions/mine.fish";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -166,6 +189,53 @@ enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
+    /// Make the shards of a run that has all stages before; as tar files too where asked.
+    #[command(after_help = EXPORT)]
+    Export {
+        /// The run directory.
+        out: String,
+        /// What to make beside the Parquet shards.
+        #[arg(long, value_name = "FORMAT", default_value = "parquet")]
+        format: ExportFormat,
+        /// Where tar files go; else webdataset/ in the run directory.
+        #[arg(long, value_name = "DIR")]
+        to: Option<String>,
+        /// Make the shards anew, by what configuration and reviews say now.
+        #[arg(long)]
+        redo: bool,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
+    /// Judge blind, in the browser: two prompts, two models' results, or a run's triplets.
+    #[command(after_help = JUDGE)]
+    Judge {
+        /// A table of eval-prompts, a folder of `evaluate --model-b`, or a run directory.
+        what: String,
+        /// The run directory whose pairs a table of eval-prompts is about, for the images.
+        #[arg(long, value_name = "DIR")]
+        run: Option<String>,
+        /// Triplets drawn of a run.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        sample: usize,
+        /// Who judges: verdicts are kept by name.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
+        /// Where verdicts are kept; else judgements.jsonl beside what is judged.
+        #[arg(long, value_name = "FILE")]
+        verdicts: Option<PathBuf>,
+        /// Where to serve the page; elsewhere than on loopback it asks for a token.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8092")]
+        listen: SocketAddr,
+        /// Print how it stands and serve nothing.
+        #[arg(long)]
+        results: bool,
+    },
+    /// Print a shell's completions of this command.
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Print the configuration in force.
     Config {
         /// A run directory whose kept configuration is used.
@@ -174,6 +244,14 @@ enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// Shards in triplets/, as every run makes them.
+    Parquet,
+    /// A tar file for each shard, for WebDataset.
+    Webdataset,
 }
 
 #[derive(Args)]
@@ -303,6 +381,9 @@ async fn execute(cli: Cli) -> Result<Outcome, RunError> {
     let run = match cli.verb {
         None => cli.run,
         Some(Verb::Run(run)) => run,
+        Some(Verb::Export { out, format, to, redo, layers }) => {
+            return export(out, format, to, redo, layers).await;
+        }
         Some(verb) => {
             telemetry::init(LogFormat::Text);
             other(verb).await?;
@@ -315,9 +396,43 @@ async fn execute(cli: Cli) -> Result<Outcome, RunError> {
     pipeline::run(&run.options(), &bars, stop).await
 }
 
+async fn export(
+    out: String,
+    format: ExportFormat,
+    to: Option<String>,
+    redo: bool,
+    layers: ConfigArgs,
+) -> Result<Outcome, RunError> {
+    let bars = telemetry::init(LogFormat::Text);
+    let stop = CancellationToken::new();
+    tokio::spawn(watch_ctrl_c(stop.clone()));
+    let options = Options {
+        config: layers.config,
+        set: layers.set,
+        stages: Some("export".into()),
+        redo: redo.then_some(RunStage::Export),
+        out,
+        ..Options::default()
+    };
+    let outcome = pipeline::run(&options, &bars, stop.clone()).await?;
+    if format == ExportFormat::Webdataset {
+        pipeline::webdataset(&options.out, to.as_deref(), &stop).await?;
+    }
+    Ok(outcome)
+}
+
 async fn other(verb: Verb) -> Result<(), RunError> {
     match verb {
-        Verb::Run(_) => unreachable!("runs are handled by the caller"),
+        Verb::Judge { what, run, sample, name, verdicts, listen, results } => {
+            let options =
+                JudgeOptions { what, run, sample, judge: name, verdicts, listen, results };
+            pipeline::judge(&options).await
+        }
+        Verb::Run(_) | Verb::Export { .. } => unreachable!("the caller handles what runs stages"),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "mine", &mut std::io::stdout());
+            Ok(())
+        }
         Verb::Status { out } => pipeline::status(&out).await,
         Verb::Forget { out, url, domain, sha256, cluster } => {
             let set = |values: Vec<String>| values.into_iter().collect();

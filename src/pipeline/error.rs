@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::JudgeError;
 use crate::config::ConfigError;
 use crate::endpoint::ModelError;
 use crate::http::client::ClientError;
 use crate::stages::context::StageError;
 use crate::store::StoreError;
+use crate::web::WebError;
 
 /// Why a run did not come to its end.
 #[derive(Debug, Error)]
@@ -73,6 +75,15 @@ pub enum RunError {
     /// No dataset lies there.
     #[error("{}: no such folder; give the folder of shards", .0.display())]
     NoDataset(PathBuf),
+    /// Tar files of samples without images are of no use.
+    #[error(
+        "these triplets have no images (export.images = \"none\"): give --redo with \
+         --set export.images=bytes"
+    )]
+    NoImages,
+    /// Nothing can be judged.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
     /// A stage ended early.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -99,6 +110,7 @@ impl RunError {
             | Self::NoTriplets(_)
             | Self::NoRun(_)
             | Self::NoDataset(_)
+            | Self::NoImages
             | Self::ForgetNothing
             | Self::Stage(
                 StageError::Mismatch { .. }
@@ -111,6 +123,8 @@ impl RunError {
             ) => 3,
             Self::Stage(StageError::Waiting(_)) => 4,
             Self::Stage(StageError::Slices { .. }) => 5,
+            Self::Judge(JudgeError::Store(_) | JudgeError::Web(WebError::System(_))) => 1,
+            Self::Judge(_) => 3,
             Self::Stage(_) | Self::Store(_) => 1,
         }
     }

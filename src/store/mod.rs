@@ -25,6 +25,7 @@ mod segment;
 mod sink;
 mod sql;
 mod table;
+mod tar;
 
 pub use fingerprint::{Fingerprint, Mismatch};
 pub use gather::{Gathered, Gatherer};
@@ -41,6 +42,7 @@ pub use run_dir::{Kept, RunDir};
 pub use segment::{SegmentEntry, SegmentLog, WipSummary};
 pub use sql::Sql;
 pub use table::{PlainPart, Table};
+pub use tar::TarWriter;
 
 /// Version of the table formats; part of every fingerprint.
 pub const FORMAT_VERSION: u32 = 1;

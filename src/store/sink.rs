@@ -1,4 +1,4 @@
-//! A Parquet file on its way to a store: put into blocks as it is written, and handed over block by block
+//! Files on their way to a store: put into blocks as they are written, and handed over block by block
 //! without another copy.
 //!
 //! `AsyncArrowWriter` has each row group in one buffer that grows, and copies it into the parts of an upload:
@@ -56,12 +56,7 @@ impl ParquetSink {
     pub(super) async fn finish(mut self) -> Result<u64> {
         self.writer.finish()?;
         let bytes = self.writer.bytes_written() as u64;
-        let last = mem::take(&mut self.writer.inner_mut().open);
-        self.hand_over().await?;
-        if !last.is_empty() {
-            self.upload.put(last.into()).await?;
-        }
-        self.upload.shutdown().await.map_err(external)?;
+        self.writer.inner_mut().end(&mut self.upload).await.map_err(external)?;
         Ok(bytes)
     }
 
@@ -71,10 +66,7 @@ impl ParquetSink {
     }
 
     async fn hand_over(&mut self) -> Result<()> {
-        for block in mem::take(&mut self.writer.inner_mut().full) {
-            self.upload.put(block).await?;
-        }
-        Ok(())
+        self.writer.inner_mut().hand_over(&mut self.upload).await.map_err(external)
     }
 }
 
@@ -84,9 +76,29 @@ fn external(error: io::Error) -> ParquetError {
 
 /// What was written and not yet handed over.
 #[derive(Default)]
-struct Blocks {
+pub(super) struct Blocks {
     full: Vec<Bytes>,
     open: Vec<u8>,
+}
+
+impl Blocks {
+    /// Hands the full blocks over.
+    pub(super) async fn hand_over(&mut self, upload: &mut BufWriter) -> io::Result<()> {
+        for block in mem::take(&mut self.full) {
+            upload.put(block).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands all of it over and ends the file.
+    pub(super) async fn end(&mut self, upload: &mut BufWriter) -> io::Result<()> {
+        self.hand_over(upload).await?;
+        let last = mem::take(&mut self.open);
+        if !last.is_empty() {
+            upload.put(last.into()).await?;
+        }
+        upload.shutdown().await
+    }
 }
 
 impl Write for Blocks {

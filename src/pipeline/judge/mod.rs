@@ -1,0 +1,119 @@
+//! `mine judge`: blind judging in the browser, of two prompts, of two models' results, or of a run's triplets.
+//!
+//! A [`Subject`] is what is judged, read from one of three sources. Verdicts are appended to a file beside it
+//! ([`verdicts`]), so that judging goes on where it stopped, by several people at a time; [`tally`] sums them up.
+//! The page ([`api`]) is not told whose side is whose before everything is judged.
+
+mod api;
+mod places;
+mod prompts;
+mod results;
+mod subject;
+mod tally;
+mod triplets;
+mod verdicts;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::RunError;
+use crate::store::{StoreError, is_remote};
+use crate::web::{Site, Token, WebError, stopped};
+use subject::Subject;
+use tally::Tally;
+use verdicts::Verdicts;
+
+/// Why nothing can be judged.
+#[derive(Debug, Error)]
+pub enum JudgeError {
+    /// What is named is none of the things that can be judged.
+    #[error(
+        "{0}: give a run directory, a table of eval-prompts, or a folder of evaluate --model-b"
+    )]
+    What(String),
+    /// A file of the folder cannot be used.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The table has no images.
+    #[error("{0}: the images are in the run directory: give --run")]
+    NoRun(String),
+    /// All of it is alike, or empty.
+    #[error("{0}: nothing to judge")]
+    Nothing(String),
+    /// Verdicts are appended to a file.
+    #[error("{0} is not on this machine: give --verdicts a file that is")]
+    Remote(String),
+    /// The page cannot be served.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The tables cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct JudgeOptions {
+    /// A run directory, a table, or a folder.
+    pub what: String,
+    /// `--run`.
+    pub run: Option<String>,
+    /// `--sample`.
+    pub sample: usize,
+    /// `--name`.
+    pub judge: String,
+    /// `--verdicts`.
+    pub verdicts: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: SocketAddr,
+    /// `--results`.
+    pub results: bool,
+}
+
+/// Serves the page until Ctrl-C, then prints how it stands; or only prints.
+#[expect(clippy::print_stdout, reason = "the result is this command's output")]
+pub async fn judge(options: &JudgeOptions) -> Result<(), RunError> {
+    let subject = subject::read(options).await?;
+    let path = match &options.verdicts {
+        Some(path) => path.clone(),
+        None => beside(&options.what)?,
+    };
+    if !options.results {
+        serve(options, &subject, &path).await?;
+    }
+    let verdicts = Verdicts::read(&path)?;
+    println!("{}", Tally::of(&subject, &verdicts).table());
+    Ok(())
+}
+
+async fn serve(options: &JudgeOptions, subject: &Subject, path: &Path) -> Result<(), JudgeError> {
+    let token = Token::configured()?;
+    let verdicts = Verdicts::open(path, &options.judge)?;
+    let site = Site::bind(options.listen, token).await?;
+    tracing::info!(items = subject.items.len(), left_out = subject.left_out(), "to judge");
+    tracing::info!(url = site.url(), verdicts = %path.display(), "Ctrl-C ends it");
+    let stop = stopped()?;
+    let served = site.serve(api::router(subject.clone(), verdicts.clone()), stop).await;
+    served.map_err(WebError::System)?;
+    verdicts.sync().await?;
+    Ok(())
+}
+
+/// The file of verdicts, where none is given.
+fn beside(what: &str) -> Result<PathBuf, JudgeError> {
+    if is_remote(what) {
+        return Err(JudgeError::Remote(what.into()));
+    }
+    let what = Path::new(what);
+    match what.is_dir() {
+        true => Ok(what.join("judgements.jsonl")),
+        false => Ok(what.with_extension("judgements.jsonl")),
+    }
+}

@@ -1,0 +1,114 @@
+//! What is judged: items with one side or two, wherever they come from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::{JudgeError, JudgeOptions, prompts, results, triplets};
+use crate::store::{Gatherer, StoreError};
+
+/// All that is judged, and what to ask about it.
+#[derive(Clone)]
+pub(super) struct Subject {
+    /// What the judge is asked.
+    pub question: &'static str,
+    /// The sides by name: two, or none where single items are rated.
+    pub names: Option<[String; 2]>,
+    pub items: Arc<[Item]>,
+    /// What could not be judged, by why.
+    pub passed_over: Vec<(String, usize)>,
+    pub pictures: Pictures,
+}
+
+/// One thing to judge.
+pub(super) struct Item {
+    /// What verdicts name it by.
+    pub id: String,
+    pub query: Picture,
+    /// Where the target is the same on both sides.
+    pub target: Option<Picture>,
+    /// Where the instruction is the same on both sides.
+    pub instruction: Option<String>,
+    /// What differs; empty where the item is rated as a whole.
+    pub sides: Vec<Side>,
+    /// Whether the second side is shown on the left.
+    pub is_swapped: bool,
+}
+
+/// What one of the two has for an item.
+pub(super) struct Side {
+    pub texts: Vec<String>,
+    pub picture: Option<Picture>,
+}
+
+/// Where an image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// A file of the folder.
+    File(PathBuf),
+    /// A part and a row of the run's images.
+    Stored(u32, u32),
+    /// The run has it no more.
+    Gone,
+}
+
+/// What reads images.
+#[derive(Clone, Default)]
+pub(super) struct Pictures(Option<Arc<Mutex<Gatherer>>>);
+
+impl Pictures {
+    /// Images of a run.
+    pub fn of(gatherer: Gatherer) -> Self {
+        Self(Some(Arc::new(Mutex::new(gatherer))))
+    }
+
+    /// The file; none where it is gone.
+    pub async fn read(&self, picture: &Picture) -> Result<Option<Bytes>, StoreError> {
+        match (picture, &self.0) {
+            (Picture::File(path), _) => {
+                let read = tokio::fs::read(path).await;
+                let read = read.map_err(|error| StoreError::corrupt(path.to_string_lossy(), error));
+                Ok(Some(read?.into()))
+            }
+            (Picture::Stored(part, row), Some(gatherer)) => {
+                let mut found = gatherer.lock().await.gather([(*part, *row)]).await?;
+                Ok(found.remove(&(*part, *row)).filter(|bytes| !bytes.is_empty()))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Subject {
+    /// How many items cannot be judged.
+    pub fn left_out(&self) -> usize {
+        self.passed_over.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Reads what the command line names.
+pub(super) async fn read(options: &JudgeOptions) -> Result<Subject, JudgeError> {
+    let what = Path::new(&options.what);
+    let mut subject = if what.join(results::TABLE).is_file() {
+        results::read(what)?
+    } else if what.is_file() {
+        let run = options.run.as_deref();
+        prompts::read(what, run.ok_or_else(|| JudgeError::NoRun(options.what.clone()))?).await?
+    } else {
+        triplets::read(&options.what, options.sample).await?
+    };
+    if subject.items.is_empty() {
+        return Err(JudgeError::Nothing(options.what.clone()));
+    }
+    let items = Arc::get_mut(&mut subject.items).expect("nobody else has it yet");
+    items.sort_by_key(|item| draw("order", &item.id));
+    Ok(subject)
+}
+
+/// What is drawn for a name, always the same.
+pub(super) fn draw(purpose: &str, id: &str) -> [u8; 32] {
+    Sha256::digest(format!("{purpose} {id}")).into()
+}
