@@ -26,6 +26,7 @@ mod model_server;
 mod models;
 mod negatives;
 mod no_unsafe;
+mod notebooks;
 mod object_store;
 mod plan;
 mod politeness;
