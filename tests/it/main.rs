@@ -8,6 +8,7 @@ mod caps;
 mod command;
 mod config;
 mod decontaminate;
+mod docs;
 #[cfg(feature = "torch")]
 mod embed;
 mod endpoint;

@@ -106,7 +106,8 @@ async fn embedding_in_python_gives_the_vectors_of_search_embed() {
         assert!((0.0..=1.0).contains(&line[k].as_f64().unwrap()), "{line}");
     }
     // Decoders of JPEG differ by a level here and there, so vectors are close and not equal.
-    let named = |triplet: &&magiclens::table::Triplet| triplet.triplet_id == embedded["triplets"][0];
+    let named =
+        |triplet: &&magiclens::table::Triplet| triplet.triplet_id == embedded["triplets"][0];
     let triplet = tables.triplets.iter().find(named).unwrap();
     std::fs::write(bench.at("query.jpg"), &triplet.query_image.as_ref().unwrap().bytes).unwrap();
     let line = json!({ "id": "0", "image": "query.jpg", "text": triplet.instruction });
