@@ -164,10 +164,11 @@ async fn run_python(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_can_be_run_here_do_what_they_say() {
-    let mined = Mined::serve_few_parts(&Options { hostile: false, ..Options::default() }).await;
+    let options = Options { sites: 2, odd: false, hostile: false, ..Options::default() };
+    let mined = Mined::serve_few_parts(&options).await;
     let mut command = mined.command("runs/mine");
-    // So that each split has a triplet, and the test a pool.
-    command.args(["--set", "export.val_share=0.25", "--set", "export.test_share=0.25"]);
+    // So that one of the two sites is for the test, and there is a pool.
+    command.args(["--set", "export.val_share=0.0", "--set", "export.test_share=0.25"]);
     assert!(run(command).await.status.success());
     let folder = mined.folder.path();
     furnish(folder);

@@ -22,7 +22,14 @@ pub struct Page {
 
 /// `README.md`, what it leads to at the root, and all of `docs`.
 pub fn pages() -> Vec<Page> {
-    let names = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+    let names = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "schemas/README.md",
+    ];
     let mut paths: Vec<PathBuf> = names.map(PathBuf::from).to_vec();
     markdown_below(Path::new("docs"), &mut paths);
     let pages = paths.into_iter().map(|path| {

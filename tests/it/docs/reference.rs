@@ -85,8 +85,8 @@ impl Types {
             Kind::Type(name) => match &**name {
                 "bool" => "true or false".into(),
                 "f64" => "number".into(),
-                "u8" | "u32" | "u64" | "usize" => "whole number, 0 or more".into(),
-                "i64" => "whole number".into(),
+                "u8" | "u32" | "u64" | "usize" => "whole number".into(),
+                "i64" => "whole number, below 0 too".into(),
                 "String" => "text".into(),
                 "PathBuf" => "path".into(),
                 "IpAddr" => "IP address".into(),
@@ -117,7 +117,7 @@ impl Types {
             "text" => "texts".into(),
             "path" => "paths".into(),
             "address range" => "address ranges".into(),
-            names => format!("<br>{names}"),
+            names => format!("these:<br>{names}"),
         }
     }
 }
