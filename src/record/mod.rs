@@ -6,6 +6,7 @@ mod image;
 mod look;
 mod page;
 mod reject;
+mod review;
 mod slice;
 mod tombstone;
 mod triplet;
@@ -16,6 +17,7 @@ pub use image::{Image, StoredAs};
 pub use look::{AltText, Flag, Safety};
 pub use page::{ImageRef, ImageSource, Page};
 pub use reject::{Class, Reason, Reject};
+pub use review::{Mark, Review, Reviews};
 pub use slice::Slice;
 pub use tombstone::Tombstones;
 pub use triplet::{

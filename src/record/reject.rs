@@ -176,6 +176,10 @@ reasons! {
         DomainCap = "domain_cap",
         /// Past `export.max_per_cluster`.
         ClusterCap = "cluster_cap",
+        /// A person marked the triplet as bad in `mine serve`.
+        ReviewedBad = "reviewed_bad",
+        /// A person marked the triplet as unsafe in `mine serve`.
+        ReviewedUnsafe = "reviewed_unsafe",
         /// Taken back by `mine forget`.
         Forgotten = "forgotten",
         /// Not an image by content.

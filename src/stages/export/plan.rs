@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compose::Planned;
 use crate::config::{Export, ExportImages};
-use crate::record::{Reason, Split};
+use crate::record::{Mark, Reason, Reviews, Split};
 use crate::stages::context::{Context, StageError};
 use crate::store::{Manifest, Ordered, Row, Sql, Store, StoreError};
 use crate::table::columns::{required, text};
@@ -142,6 +142,8 @@ impl Objection {
     fn reason(&self) -> Reason {
         match self.fate {
             LEAK => Reason::SplitLeak,
+            BAD => Reason::ReviewedBad,
+            UNSAFE => Reason::ReviewedUnsafe,
             DOMAIN => Reason::DomainCap,
             _ => Reason::ClusterCap,
         }
@@ -158,6 +160,8 @@ const KEPT: i64 = 0;
 const LEAK: i64 = 1;
 const DOMAIN: i64 = 2;
 const CLUSTER: i64 = 3;
+const BAD: i64 = 4;
+const UNSAFE: i64 = 5;
 
 /// Clusters of the images that are planned for train, whatever part they have in a triplet.
 pub(super) const TRAIN_CLUSTERS: &str = "
@@ -187,16 +191,16 @@ fn leaks_sql(sharding: &Sharding) -> String {
 
 /// The triplets that are not exported, in the order of shards. Without caps these are the leaks, and
 /// no plan has to hold every triplet.
-fn objections_sql(export: &Export, sharding: &Sharding) -> String {
+fn objections_sql(export: &Export, sharding: &Sharding, reviews: &Reviews) -> String {
     let leaks = leaks_sql(sharding);
     let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
-    if per_domain == 0 && per_cluster == 0 {
+    if per_domain == 0 && per_cluster == 0 && reviews.left_out().is_empty() {
         return format!(
             "SELECT shard, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks
              ORDER BY shard, shuffle, triplet_id"
         );
     }
-    let judged = judged_sql(&leaks, sharding);
+    let judged = judged_sql(&leaks, sharding, reviews);
     let of_domains = capped_sql(&judged, "domain", per_domain, DOMAIN);
     let of_clusters = capped_sql(&of_domains, "target_cluster", per_cluster, CLUSTER);
     format!(
@@ -205,18 +209,40 @@ fn objections_sql(export: &Export, sharding: &Sharding) -> String {
     )
 }
 
+/// What reviewers object to, which goes before everything else that may be said against a triplet.
+fn reviewed_sql(reviews: &Reviews, otherwise: &str) -> String {
+    let left_out = reviews.left_out();
+    let case = |(mark, fate): (Mark, i64)| {
+        let ids = left_out.iter().filter(|(_, said)| **said == mark);
+        // Ids are hex; what is none meets no triplet.
+        let ids = ids.filter(|(id, _)| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let ids: Vec<String> = ids.map(|(id, _)| format!("'{id}'")).collect();
+        (!ids.is_empty())
+            .then(|| format!("WHEN rows.triplet_id IN ({}) THEN {fate} ", ids.join(", ")))
+    };
+    let cases: String =
+        [(Mark::Bad, BAD), (Mark::Unsafe, UNSAFE)].into_iter().filter_map(case).collect();
+    if cases.is_empty() {
+        otherwise.to_owned()
+    } else {
+        format!("CASE {cases}ELSE {otherwise} END")
+    }
+}
+
 /// Every triplet with what caps look at, and whether it leaks; one of train never does.
-fn judged_sql(leaks: &str, sharding: &Sharding) -> String {
+fn judged_sql(leaks: &str, sharding: &Sharding, reviews: &Reviews) -> String {
     let part = sharding.part_sql();
+    let of_train = reviewed_sql(reviews, &KEPT.to_string());
+    let leaking = format!("CASE WHEN leaking IS NULL THEN {KEPT} ELSE {LEAK} END");
+    let of_others = reviewed_sql(reviews, &leaking);
     let columns = format!(
         "rows.triplet_id AS triplet_id, rows.shuffle AS shuffle, {part} AS shard,
          domain, target_cluster"
     );
     format!(
-        "SELECT {columns}, {KEPT} AS fate FROM rows WHERE split = 'train'
+        "SELECT {columns}, {of_train} AS fate FROM rows WHERE split = 'train'
          UNION ALL
-         SELECT {columns},
-             CASE WHEN leaking IS NULL THEN {KEPT} ELSE {LEAK} END AS fate
+         SELECT {columns}, {of_others} AS fate
          FROM rows LEFT JOIN (SELECT triplet_id AS leaking FROM ({leaks}) AS found) AS leaks
              ON rows.triplet_id = leaks.leaking
          WHERE split <> 'train'"
@@ -279,6 +305,7 @@ impl Shelf {
         ctx: &Context,
         composed: &[Manifest],
         sharding: &Sharding,
+        reviews: &Reviews,
     ) -> Result<Self, StageError> {
         let memory = ctx.config.store.plan_memory_bytes / PLANS;
         let narrow = session(ctx.run.store(), memory, composed).await?;
@@ -286,7 +313,8 @@ impl Shelf {
         let (Some(narrow), Some(wide)) = (narrow, wide) else {
             return Ok(Self { rows: Ordered::empty(), objections: Ordered::empty() });
         };
-        let objections = narrow.query(&objections_sql(&ctx.config.export, sharding)).await?;
+        let objections = objections_sql(&ctx.config.export, sharding, reviews);
+        let objections = narrow.query(&objections).await?;
         let rows = wide.query(&shelves_sql(sharding)).await?;
         Ok(Self { rows: Ordered::new(rows), objections: Ordered::new(objections) })
     }
@@ -315,6 +343,7 @@ mod tests {
 
     use super::super::STAGE;
     use super::*;
+    use crate::record::Review;
     use crate::stages::context::open_table;
     use crate::store::{Fingerprint, PlainPart, RunDir, Table};
     use crate::table::TRIPLET_PLAN;
@@ -370,7 +399,7 @@ mod tests {
     }
 
     /// The same rules in plain code.
-    fn expected(rows: &[Planned], export: &Export) -> BTreeMap<String, i64> {
+    fn expected(rows: &[Planned], export: &Export, reviews: &Reviews) -> BTreeMap<String, i64> {
         let clusters = |row: &Planned| {
             let ends = [row.query_cluster, row.target_cluster];
             ends.into_iter().chain(row.negative_clusters.clone()).collect::<Vec<_>>()
@@ -381,6 +410,11 @@ mod tests {
         order.sort_by_key(|row| (row.shuffle, row.triplet_id.clone()));
         let (mut of_domain, mut of_cluster) = (BTreeMap::new(), BTreeMap::new());
         let mut fate = |row: &Planned| {
+            match reviews.mark(&row.triplet_id) {
+                Some(Mark::Bad) => return BAD,
+                Some(Mark::Unsafe) => return UNSAFE,
+                Some(Mark::Good) | None => {}
+            }
             if row.split != Split::Train && clusters(row).iter().any(|key| train.contains(key)) {
                 return LEAK;
             }
@@ -410,25 +444,40 @@ mod tests {
         }
         let composed = [part.commit(TRIPLETS_IN_TEST).await.unwrap()];
         let export = Export { max_per_domain: 300, max_per_cluster: 4, ..Export::default() };
-        let expected = expected(&rows, &export);
-        for fate in [KEPT, LEAK, DOMAIN, CLUSTER] {
+        let reviews = reviews(&rows);
+        let expected = expected(&rows, &export, &reviews);
+        for fate in [KEPT, LEAK, DOMAIN, CLUSTER, BAD, UNSAFE] {
             let count = expected.values().filter(|found| **found == fate).count();
             assert!(count > 500, "fate {fate}: {count}");
         }
-        agree(&run, &composed, &export, &rows).await;
+        agree(&run, &composed, &export, &rows, &reviews).await;
         // Only what a hard negative has to do with tells the rule from one that looks at pairs alone.
         let blind: Vec<Planned> = rows
             .iter()
             .map(|row| Planned { negative_clusters: Vec::new(), ..row.clone() })
             .collect();
         let leaks = |fates: &BTreeMap<String, i64>| fates.values().filter(|f| **f == LEAK).count();
-        assert!(leaks(&self::expected(&blind, &export)) < leaks(&expected));
+        assert!(leaks(&self::expected(&blind, &export, &reviews)) < leaks(&expected));
 
         let uncapped = Export::default();
         for (max_per_domain, max_per_cluster) in [(0, 0), (300, 0), (0, 4)] {
             let export = Export { max_per_domain, max_per_cluster, ..uncapped.clone() };
-            agree(&run, &composed, &export, &rows).await;
+            for reviews in [&reviews, &Reviews::default()] {
+                agree(&run, &composed, &export, &rows, reviews).await;
+            }
         }
+    }
+
+    /// One in ten is marked, some of them good.
+    fn reviews(rows: &[Planned]) -> Reviews {
+        let marked = rows.iter().enumerate().filter(|(n, _)| n % 10 == 0);
+        let review = |(n, row): (usize, &Planned)| Review {
+            triplet_id: row.triplet_id.clone(),
+            mark: Some(Mark::ALL[n / 10 % 3]),
+            time: String::new(),
+            reviewer: None,
+        };
+        Reviews::of(marked.map(review).collect())
     }
 
     #[tokio::test]
@@ -445,15 +494,21 @@ mod tests {
     }
 
     /// What the plan says against triplets, row by row and in the order of shards.
-    async fn agree(run: &RunDir, composed: &[Manifest], export: &Export, rows: &[Planned]) {
+    async fn agree(
+        run: &RunDir,
+        composed: &[Manifest],
+        export: &Export,
+        rows: &[Planned],
+        reviews: &Reviews,
+    ) {
         let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
         let session = session(run.store(), MEMORY, composed).await.unwrap().unwrap();
-        let sql = objections_sql(export, &sharding);
+        let sql = objections_sql(export, &sharding, reviews);
         let found = session.query::<Objection>(&sql).await.unwrap().collect().await.unwrap();
         let shelves = session.query::<Shelved>(&shelves_sql(&sharding)).await.unwrap();
         let shelves = shelves.collect().await.unwrap();
 
-        let fates = expected(rows, export);
+        let fates = expected(rows, export, reviews);
         let wanted = shelves.iter().map(|row| (row.shard, row.planned.triplet_id.clone()));
         let wanted: Vec<_> = wanted
             .map(|(shard, id)| (shard, fates[&id], id))

@@ -10,9 +10,11 @@ use super::compose::Planned;
 use super::plan::{Sharding, Shelf};
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
-use crate::record::{ImageBytes, Reason, Reject};
+use crate::record::{ImageBytes, Reason, Reject, Reviews, content_id};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Gathered, Gatherer, Manifest, PlainPart, StoreError, Table};
+use crate::store::{
+    Fingerprint, Gathered, Gatherer, Manifest, PlainPart, StoreError, Table, read_reviews,
+};
 use crate::table::{TRIPLETS, Triplet};
 
 /// Batches in memory: one that is read and one that is written.
@@ -25,9 +27,11 @@ pub async fn run(
     composed: &[Manifest],
 ) -> Result<Shards, StageError> {
     let except = ["gather_bytes", "val_share", "test_share"];
+    let reviews = read_reviews(ctx.run.store()).await?;
     let fingerprint = Fingerprint::new()
         .with_section("export", &ctx.config.export, &except)
         .with_inputs(composed);
+    let fingerprint = with_reviews(fingerprint, &reviews);
     let table: Table<Triplet> = open_table(&ctx.run, TRIPLETS, STAGE, &fingerprint).await?;
     let sharding = Sharding::of(ctx, composed).await?;
     let committed = table.manifests().await?;
@@ -38,7 +42,7 @@ pub async fn run(
         let source = Source {
             ctx: ctx.clone(),
             gatherer: Gatherer::new(ctx.run.store(), &inputs.images),
-            shelf: Shelf::open(ctx, composed, &sharding).await?,
+            shelf: Shelf::open(ctx, composed, &sharding, &reviews).await?,
             passed_over: passed_over(ctx, &committed, sharding.total()),
         };
         write(&table, committed, source, sharding.total()).await?
@@ -53,6 +57,17 @@ pub async fn run(
     let of =
         |parts: std::ops::Range<u32>| manifests[parts.start as usize..parts.end as usize].to_vec();
     Ok(sharding.parts().map(|(split, parts)| (split, of(parts))).collect())
+}
+
+/// Only what is left out changes a shard; a run that nobody reviewed is as it was before there were reviews.
+fn with_reviews(fingerprint: Fingerprint, reviews: &Reviews) -> Fingerprint {
+    let left_out = reviews.left_out();
+    if left_out.is_empty() {
+        return fingerprint;
+    }
+    let text = serde_json::to_string(&left_out).expect("marks are plain data");
+    let said = format!("{} left out, {}", left_out.len(), &content_id(&[&text])[..16]);
+    fingerprint.with("reviews", said)
 }
 
 /// Shards that this process does not write.
