@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 
+use super::visible;
 use crate::record::Reason;
 
 /// One step of the funnel.
@@ -35,7 +36,11 @@ pub fn funnel(steps: &[Step]) -> String {
     table.set_header(["step", "in", "out", "rejected", "failed", "reasons"]);
     for step in steps {
         let sum = |reasons: &BTreeMap<Reason, u64>| reasons.values().sum::<u64>().to_string();
-        let note = if step.note.is_empty() { String::new() } else { format!(" ({})", step.note) };
+        let note = if step.note.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", visible(&step.note))
+        };
         table.add_row([
             format!("{}{note}", step.name),
             step.input.to_string(),

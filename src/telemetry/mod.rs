@@ -8,9 +8,11 @@ mod log;
 pub mod metrics;
 mod process;
 mod progress;
+mod visible;
 
 pub use clock::TokioClock;
 pub use funnel::{Step, funnel};
 pub use log::{LogFormat, init};
 pub use process::{Resources, resources};
 pub use progress::Progress;
+pub use visible::{excerpt, visible};
