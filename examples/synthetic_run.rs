@@ -1,10 +1,9 @@
 //! Writes a run directory as `fetch` would leave it, with pages and images made up: to measure the
 //! stages from `group` on at a size that no crawl on one machine reaches.
 //!
-//! `cargo run --release --example synthetic_run -- OUT PAGES [BYTES]`, then
-//! `mine --out OUT --stages group..export`. Eight images a page, of BYTES random bytes each (none
-//! where it is left out); one in twenty is a
-//! near-duplicate of another, one in a hundred shares one hash, one in fifty is a site's logo.
+//! `cargo run --release --example synthetic_run -- OUT PAGES [BYTES|FILE]`, then
+//! `mine --out OUT --stages group..export`. Eight images a page, of BYTES random bytes each or all of them
+//! FILE (none where it is left out); one in twenty is a near-duplicate of another, one in a hundred shares one hash, one in fifty is a site's logo.
 
 use anyhow::{Context, Result};
 use magiclens::config::Config;
@@ -25,7 +24,13 @@ async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let out = args.next().context("usage: synthetic_run OUT PAGES")?;
     let pages: u64 = args.next().context("usage: synthetic_run OUT PAGES")?.parse()?;
-    let image_bytes: usize = args.next().map_or(Ok(0), |bytes| bytes.parse())?;
+    let filled = match args.next() {
+        None => Filled::Random(0),
+        Some(text) => match text.parse() {
+            Ok(bytes) => Filled::Random(bytes),
+            Err(_) => Filled::With(std::fs::read(&text).context(text)?),
+        },
+    };
     let run = RunDir::open(&out)?;
     let (page_table, use_table, image_table) =
         (open(&run, PAGES).await?, open(&run, IMAGE_USES).await?, open(&run, IMAGES).await?);
@@ -40,7 +45,7 @@ async fn main() -> Result<()> {
             for reference in &page.images {
                 images += 1;
                 use_part.push(image_use(&page, reference, part, rows)).await?;
-                image_part.push(image(&page, reference, number, image_bytes)).await?;
+                image_part.push(image(&page, reference, number, &filled)).await?;
             }
             page_part.push(page).await?;
             rows += 1;
@@ -103,8 +108,26 @@ fn image_use(page: &Page, reference: &ImageRef, page_part: u32, page_row: u32) -
     }
 }
 
-fn image(page: &Page, reference: &ImageRef, number: u64, image_bytes: usize) -> Image {
+/// What images hold.
+enum Filled {
+    Random(usize),
+    With(Vec<u8>),
+}
+
+impl Filled {
+    fn bytes(&self, n: u64) -> Vec<u8> {
+        match self {
+            Self::Random(size) => {
+                (0..*size as u64 / 8).flat_map(|i| mix(n << 16 | i).to_le_bytes()).collect()
+            }
+            Self::With(bytes) => bytes.clone(),
+        }
+    }
+}
+
+fn image(page: &Page, reference: &ImageRef, number: u64, filled: &Filled) -> Image {
     let n = number * IMAGES_A_PAGE + u64::from(reference.position);
+    let stored = filled.bytes(n);
     // What it shows: its own, its site's logo, a picture that many have, or an earlier image.
     let shown = match mix(n ^ 0x5eed) % 100 {
         _ if reference.url.contains("logo") => mix(number / PAGES_A_SITE),
@@ -128,13 +151,13 @@ fn image(page: &Page, reference: &ImageRef, number: u64, image_bytes: usize) -> 
         stored_as: StoredAs::Original,
         stored_width: 640,
         stored_height: 480,
-        stored_bytes: image_bytes as u32,
+        stored_bytes: stored.len() as u32,
         phash: mix(shown) ^ flipped,
         phash256: bytes[..32].try_into().expect("32 bytes of 224"),
         colour_layout: bytes[32..].to_vec(),
         entropy: 5.0,
         rights: None,
         fetched_at: 0,
-        bytes: (0..image_bytes as u64 / 8).flat_map(|i| mix(n << 16 | i).to_le_bytes()).collect(),
+        bytes: stored,
     }
 }

@@ -43,6 +43,8 @@ Examples:
   mine --out s3://bucket/run --slice 3/16
                                         one of 16 processes over one run
   mine status runs/first                the funnel so far, with reasons
+  mine report runs/first                one HTML file to look at
+  mine serve runs/first                 the same while it runs, to search and to mark triplets
   mine forget runs/first --domain example.org
                                         take a site back; then run again
   mine eval-prompts runs/first --a old.toml --b new.toml
@@ -87,6 +89,25 @@ enum Verb {
     Status {
         /// The run directory.
         out: String,
+    },
+    /// Write a run, in progress or finished, as one HTML file: funnel, rejects, triplets, figures.
+    Report {
+        /// The run directory.
+        out: String,
+        /// The file; else report.html in the run directory.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Triplets that the file shows with their images, at most.
+        #[arg(long, value_name = "N", default_value_t = 300)]
+        sample: usize,
+    },
+    /// Serve the same in a browser while the run goes on, with search, and marks that export honours.
+    Serve {
+        /// The run directory.
+        out: String,
+        /// Where to listen. Not on loopback, a token is asked for: MAGICLENS_TOKEN, or one that is made up.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+        listen: SocketAddr,
     },
     /// Take pages, domains or images back: leave them out of everything made from now on.
     Forget {
@@ -434,6 +455,8 @@ async fn other(verb: Verb) -> Result<(), RunError> {
             Ok(())
         }
         Verb::Status { out } => pipeline::status(&out).await,
+        Verb::Report { out, html, sample } => pipeline::report(&out, html, sample).await,
+        Verb::Serve { out, listen } => pipeline::serve(&out, listen).await,
         Verb::Forget { out, url, domain, sha256, cluster } => {
             let set = |values: Vec<String>| values.into_iter().collect();
             let (urls, domains) = (set(url), set(domain));

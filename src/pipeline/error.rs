@@ -66,6 +66,9 @@ pub enum RunError {
     /// Nothing to reckon from.
     #[error("{0}: no triplets yet; finish a run to plan from it")]
     NoTriplets(String),
+    /// Pages cannot be served.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// Nothing was mined there.
     #[error("{}: no run directory (there is no run.json)", .0.display())]
     NoRun(PathBuf),
@@ -109,6 +112,7 @@ impl RunError {
             | Self::Number(_)
             | Self::NoTriplets(_)
             | Self::NoRun(_)
+            | Self::Web(WebError::Token)
             | Self::NoDataset(_)
             | Self::NoImages
             | Self::ForgetNothing
@@ -125,7 +129,7 @@ impl RunError {
             Self::Stage(StageError::Slices { .. }) => 5,
             Self::Judge(JudgeError::Store(_) | JudgeError::Web(WebError::System(_))) => 1,
             Self::Judge(_) => 3,
-            Self::Stage(_) | Self::Store(_) => 1,
+            Self::Stage(_) | Self::Store(_) | Self::Web(_) => 1,
         }
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn existing(out: &str) -> Result<RunDir, RunError> {
     RunDir::find(out).await?.ok_or_else(|| RunError::NoRun(out.into()))
 }
 
-async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
+pub(super) async fn open(out: &str) -> Result<(RunDir, Config), RunError> {
     let dir = existing(out).await?;
     let kept = dir.kept().await?.unwrap_or_default();
     let config = Layers { run_dir: Some(kept.config), ..Layers::default() }.load()?;

@@ -44,5 +44,6 @@ mod support;
 #[cfg(feature = "torch")]
 mod train;
 mod truth;
+mod view;
 mod warc;
 mod webdataset;

@@ -38,17 +38,17 @@ pub fn python() -> Option<PathBuf> {
 
 /// Chromium and its driver, where they are installed.
 pub fn chromium() -> Option<[PathBuf; 2]> {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
     let find = |names: &[&str]| {
-        let paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
-        paths.into_iter().find(|path| path.is_file())
+        let folders = std::env::var_os("PATH")?;
+        let all = std::env::split_paths(&folders);
+        all.flat_map(|folder| names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>())
+            .find(|path| path.is_file())
     };
     let found = find(&["chromium", "google-chrome"]).zip(find(&["chromedriver"]));
     if found.is_none() {
         eprintln!("skipped: chromium and chromedriver are not installed");
     }
-    found.map(Into::into)
+    found.map(|(chromium, driver)| [chromium, driver])
 }
 
 /// `short` in `make test`, `long` in `make soak`.

@@ -1,0 +1,141 @@
+//! "Why is this image not there?": an address in all rejects and in what was kept.
+
+use serde::Serialize;
+
+use super::live::Live;
+use crate::pipeline::status::STEPS;
+use crate::pipeline::view::catalogue::Card;
+use crate::record::Reject;
+use crate::store::{Manifest, Row, Sql, StoreError};
+use crate::table::columns::text;
+use crate::table::{GROUPS, IMAGES, PAGES};
+use crate::telemetry::excerpt;
+
+/// Findings of one table that are told.
+const MOST: usize = 20;
+/// Memory of a query, which keeps nothing.
+const MEMORY: usize = 64 << 20;
+/// Characters of an address or a detail.
+const TEXT: usize = 600;
+
+/// What is known of an address.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Found {
+    rejects: Vec<Refused>,
+    kept: Vec<Kept>,
+    pub(super) triplets: Vec<Card>,
+    /// Whether there is more than is told.
+    pub(super) cut: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    table: &'static str,
+    reason: &'static str,
+    url: String,
+    page: String,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Kept {
+    table: &'static str,
+    url: String,
+    page: String,
+}
+
+/// A row of what was kept, whatever its table calls it.
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct KeptRow {
+    url: String,
+    page: String,
+}
+
+impl Row for KeptRow {
+    fn fields() -> Vec<arrow::datatypes::FieldRef> {
+        vec![text("url"), text("page")]
+    }
+
+    fn weight(&self) -> usize {
+        self.url.len() + self.page.len() + 32
+    }
+}
+
+/// Looks an address up, of an image or of a page, as it was requested or as pages write it.
+pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    let stones = &live.viewed.tombstones;
+    if stones.covers_url(url) {
+        return Ok(found);
+    }
+    let said = format!("'{}'", url.replace('\'', "''"));
+    for table in STEPS.iter().map(|step| step.table) {
+        let parts = live.viewed.dir.manifests(table).await?;
+        let sql = format!(
+            "SELECT url, reason, page_url, detail FROM rows WHERE url = {said} OR page_url = {said} \
+             LIMIT {}",
+            MOST + 1
+        );
+        let rejects = query::<Reject>(live, &parts, "rejects", &sql).await?;
+        found.cut |= rejects.len() > MOST;
+        found.rejects.extend(rejects.into_iter().take(MOST).map(|reject| refused(table, reject)));
+    }
+    for (table, sql) in [
+        (
+            PAGES,
+            format!(
+                "SELECT url, url AS page FROM rows WHERE url = {said} OR requested_url = {said}"
+            ),
+        ),
+        (
+            IMAGES,
+            format!(
+                "SELECT url, page_url AS page FROM rows WHERE url = {said} OR final_url = {said}"
+            ),
+        ),
+        (
+            GROUPS,
+            format!("SELECT image_url AS url, page_url AS page FROM rows WHERE image_url = {said}"),
+        ),
+    ] {
+        let parts = live.viewed.dir.manifests(table).await?;
+        let sql = format!("{sql} LIMIT {}", MOST + 1);
+        let rows = query::<KeptRow>(live, &parts, "rows", &sql).await?;
+        found.cut |= rows.len() > MOST;
+        found.kept.extend(rows.into_iter().take(MOST).map(|KeptRow { url, page }| Kept {
+            table,
+            url: excerpt(&url, TEXT),
+            page: excerpt(&page, TEXT),
+        }));
+    }
+    let catalogue = live.catalogue();
+    let of_url: Vec<&Card> =
+        catalogue.cards().filter(|card| card.is_of(url)).take(MOST + 1).collect();
+    found.cut |= of_url.len() > MOST;
+    found.triplets = of_url.into_iter().take(MOST).cloned().collect();
+    Ok(found)
+}
+
+async fn query<R: Row>(
+    live: &Live,
+    parts: &[Manifest],
+    output: &str,
+    sql: &str,
+) -> Result<Vec<R>, StoreError> {
+    if parts.iter().all(|part| part.rows(output) == 0) {
+        return Ok(Vec::new());
+    }
+    let session = Sql::new(live.viewed.dir.store(), MEMORY)?;
+    session.register("rows", parts, output).await?;
+    session.query::<R>(sql).await?.collect().await
+}
+
+fn refused(table: &'static str, reject: Reject) -> Refused {
+    Refused {
+        table,
+        reason: reject.reason.as_str(),
+        url: excerpt(&reject.url, TEXT),
+        page: excerpt(&reject.page_url, TEXT),
+        detail: excerpt(&reject.detail, TEXT),
+    }
+}
