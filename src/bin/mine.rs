@@ -54,6 +54,7 @@ Examples:
                                         a benchmark's hashes, for --decontaminate
   mine plan --target-triplets 36.7M --from runs/first
                                         machines, hours, storage and money for more
+  mine executor --out /shared/run       one of those that --engine http://HOST:PORT,… names
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
@@ -257,6 +258,18 @@ enum Verb {
         /// The shell.
         shell: Shell,
     },
+    /// Work on parts of global plans for a `mine --engine` over the same run directory, until the process
+    /// ends (feature `cluster`).
+    Executor {
+        /// The run directory, as this machine sees it.
+        #[arg(long, value_name = "DIR")]
+        out: String,
+        /// A port of loopback, or an address with a port; 0 takes a free one. Its address is printed.
+        #[arg(long, value_name = "PORT|ADDR", default_value = "7001")]
+        listen: String,
+        #[command(flatten)]
+        layers: ConfigArgs,
+    },
     /// Print the configuration in force.
     Config {
         /// A run directory whose kept configuration is used.
@@ -330,6 +343,9 @@ struct RunArgs {
     /// [decontaminate.benchmarks]. Repeatable.
     #[arg(long, value_name = "FOLDER|LIST", num_args = 1..)]
     decontaminate: Vec<String>,
+    /// Work on global plans in this process, or on executors: local, or http://HOST:PORT,… [store.engine].
+    #[arg(long, value_name = "local|URL,…")]
+    engine: Option<String>,
     /// Check everything and say what would be done, without a request or a file.
     #[arg(long)]
     dry_run: bool,
@@ -364,6 +380,7 @@ impl RunArgs {
         set.extend(self.max_pages_per_host.map(|n| format!("crawl.max_pages_per_host={n}")));
         set.extend(self.warc_base.map(|base| format!("archive.base={base}")));
         set.extend(self.table_columns.into_iter().map(|column| format!("tables.{column}")));
+        set.extend(self.engine.map(|engine| format!("store.engine={engine}")));
         if !self.decontaminate.is_empty() {
             set.push(format!("decontaminate.benchmarks={:?}", self.decontaminate));
         }
@@ -486,6 +503,9 @@ async fn other(verb: Verb) -> Result<(), RunError> {
         }
         Verb::Plan { target_triplets, from, json, layers } => {
             pipeline::plan(&from, &target_triplets, &layers.layers(), json).await
+        }
+        Verb::Executor { out, listen, layers } => {
+            pipeline::executor(&out, &listen, &layers.layers()).await
         }
         Verb::Config { out, layers } => {
             pipeline::print_config(out.as_deref(), &layers.layers()).await

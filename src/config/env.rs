@@ -18,6 +18,9 @@ pub const PYTHON: &str = "MAGICLENS_PYTHON";
 /// `--slice` of `mine`.
 pub const SLICE: &str = "MAGICLENS_SLICE";
 
+/// A secret that `mine` and executors share, where the latter listen to more than their own machine.
+pub const ENGINE_TOKEN: &str = "MAGICLENS_ENGINE_TOKEN";
+
 /// The index of a pod in a Kubernetes Indexed Job.
 pub const KUBERNETES_INDEX: &str = "JOB_COMPLETION_INDEX";
 
@@ -31,4 +34,4 @@ pub const SLURM_FIRST_TASK: &str = "SLURM_ARRAY_TASK_MIN";
 pub const TOKEN: &str = "MAGICLENS_TOKEN";
 
 /// Names with the prefix that are not configuration keys. Every other one must be.
-pub const NOT_KEYS: [&str; 5] = [LOG, SOAK, PYTHON, SLICE, TOKEN];
+pub const NOT_KEYS: [&str; 6] = [LOG, SOAK, PYTHON, SLICE, TOKEN, ENGINE_TOKEN];

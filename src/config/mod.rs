@@ -8,6 +8,7 @@ mod crawl;
 mod decontaminate;
 mod embed;
 mod endpoint;
+mod engine;
 pub mod env;
 mod export;
 mod fetch;
@@ -31,6 +32,7 @@ pub use embed::{Embed, EmbedEndpoint, EmbedImages};
 pub use endpoint::{
     Budget, Describe, DescribeProvider, Endpoint, Instruct, InstructProvider, Price, ResponseFormat,
 };
+pub use engine::Engine;
 pub use export::{Export, ExportImages};
 pub use fetch::{Fetch, Filter};
 pub use group::{Group, GroupImageKeys, GroupPlaceKeys};

@@ -58,6 +58,8 @@ impl Settings for Config {
             ("instruct.max_instructions", self.instruct.max_instructions),
             ("instruct.batch_requests", self.instruct.batch_requests),
             ("instruct.batch_bytes", self.instruct.batch_bytes),
+            ("store.engine_deadline_s", usize::try_from(self.store.engine_deadline_s).unwrap_or(1)),
+            ("store.engine_tries", self.store.engine_tries as usize),
             ("export.gather_bytes", self.export.gather_bytes),
             ("export.shard_bytes", usize::try_from(self.export.shard_bytes).unwrap_or(1)),
         ];

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Engine;
+
 /// `[run]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,6 +44,12 @@ pub struct Store {
     pub segment_seconds: u64,
     /// Memory that DataFusion plans may use before they spill, in bytes.
     pub plan_memory_bytes: usize,
+    /// Where plans are worked on: `local`, or executors by address (feature `cluster`).
+    pub engine: Engine,
+    /// Seconds that a plan may take on executors before it is tried again.
+    pub engine_deadline_s: u64,
+    /// How often a plan is tried on executors.
+    pub engine_tries: u32,
     /// Folder for what grows by appending, where the run directory is in an object store; empty = the
     /// system's temporary folder.
     pub scratch: PathBuf,
@@ -53,6 +61,9 @@ impl Default for Store {
             segment_bytes: 16 << 20,
             segment_seconds: 20,
             plan_memory_bytes: 384 << 20,
+            engine: Engine::Local,
+            engine_deadline_s: 7200,
+            engine_tries: 3,
             scratch: PathBuf::new(),
         }
     }

@@ -60,6 +60,9 @@ pub enum RunError {
     /// `--metrics` cannot be served.
     #[error("--metrics {0}: {1}")]
     Metrics(String, String),
+    /// `--listen` of an executor cannot be listened to.
+    #[error("--listen {0}: {1}")]
+    Listen(String, String),
     /// A number that is none.
     #[error("--target-triplets {0}: give a number, such as 36.7M")]
     Number(String),
@@ -109,6 +112,7 @@ impl RunError {
             | Self::Stages(_)
             | Self::RedoOfSlice
             | Self::Metrics(..)
+            | Self::Listen(..)
             | Self::Number(_)
             | Self::NoTriplets(_)
             | Self::NoRun(_)

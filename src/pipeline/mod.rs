@@ -3,6 +3,7 @@
 mod decontaminate;
 mod error;
 mod eval_prompts;
+mod executor;
 mod forget;
 mod inputs;
 mod judge;
@@ -25,6 +26,7 @@ mod webdataset;
 pub use decontaminate::hash_images;
 pub use error::RunError;
 pub use eval_prompts::eval_prompts;
+pub use executor::executor;
 pub use forget::{compact, forget};
 pub use judge::{JudgeError, JudgeOptions, judge};
 pub use lists::warc_paths;

@@ -22,7 +22,7 @@ use crate::stages::collect::{self, Inputs};
 use crate::stages::context::{Context, StageError};
 use crate::stages::wording::wording;
 use crate::stages::{describe, embed, export, fetch, group, instruct, pair};
-use crate::store::{Objects, RunDir, StoreError};
+use crate::store::{Engine, NotBuilt, Objects, RunDir, StoreError};
 use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
     IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
@@ -316,7 +316,12 @@ pub(super) async fn context(
     // A second call in one process finds the pool there; it then keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let spending = Spending::read(run.store()).await?;
+    let engine = Engine::open(&config).map_err(|NotBuilt| StageError::Feature {
+        key: "store.engine",
+        feature: "cluster",
+    })?;
     Ok(Context {
+        engine,
         slice,
         budget: Arc::new(spending.share(&config.budget, slice)),
         client: Arc::new(Client::new(&config)?),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Budget, Config};
 use crate::http::Client;
 use crate::record::{Slice, Tombstones, content_id};
-use crate::store::{Fingerprint, Mismatch, Objects, Row, RunDir, StoreError, Table};
+use crate::store::{Engine, Fingerprint, Mismatch, Objects, Row, RunDir, Sql, StoreError, Table};
 use crate::telemetry::Progress;
 
 /// What every stage is given.
@@ -27,7 +27,9 @@ pub struct Context {
     pub slice: Slice,
     /// What it may spend.
     pub budget: Arc<Budget>,
-    /// The only way to the network, object stores aside.
+    /// Executors that global plans are worked on by, where there are some.
+    pub engine: Option<Engine>,
+    /// The only way to the network, object stores and executors aside.
     pub client: Arc<Client>,
     /// The object stores that inputs lie in.
     pub objects: Arc<Objects>,
@@ -113,6 +115,12 @@ impl Context {
             })
         });
         in_order(done)
+    }
+
+    /// For a global plan: tables and SQL, with one in `share` of the memory that there is for plans.
+    pub fn sql(&self, share: usize) -> Result<Sql, StoreError> {
+        let memory = self.config.store.plan_memory_bytes / share;
+        Ok(Sql::new(self.run.store(), memory)?.on(self.engine.clone()))
     }
 
     /// The run directory's folder, for what is exchanged by files: refused where it is in an object store,

@@ -8,6 +8,7 @@
 //! [`Store`] is the bytes, [`Table`] the parts of one table, [`PartWriter`] the commit,
 //! [`Fingerprint`] what a table's content depends on, [`RunDir`] the whole.
 
+mod engine;
 mod fingerprint;
 mod gather;
 mod journal;
@@ -28,6 +29,7 @@ mod sql;
 mod table;
 mod tar;
 
+pub use engine::{Engine, Executor, NotBuilt};
 pub use fingerprint::{Fingerprint, Mismatch};
 pub use gather::{Gathered, Gatherer};
 pub use journal::{Journal, Keyed, Place, ShortKey, short_key};
@@ -42,7 +44,7 @@ pub use reviews::{ReviewLog, read_reviews};
 pub use rows::{Layout, Row, RowStream, RowWriter, read_rows};
 pub use run_dir::{Kept, RunDir};
 pub use segment::{SegmentEntry, SegmentLog, WipSummary};
-pub use sql::Sql;
+pub use sql::{Plan, Sql};
 pub use table::{PlainPart, Table};
 pub use tar::TarWriter;
 

@@ -53,6 +53,12 @@ pub enum StoreError {
         /// Records out, rejected and failed together.
         accounted: u64,
     },
+    /// Executors did not give the rows of a plan, or not those that there are.
+    #[error("a plan on executors: {problem}; nothing of it was committed")]
+    Engine {
+        /// What came of the last try.
+        problem: String,
+    },
 }
 
 impl StoreError {

@@ -4,13 +4,19 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::engine::Engine;
 use super::rows::{Row, RowStream};
 use super::{Manifest, Store, StoreError};
 
@@ -24,49 +30,72 @@ const MAX_THREADS: usize = 8;
 /// triplet are some 3 KB.
 const BATCH_ROWS: usize = 256;
 
+/// Batches as they come, or what went wrong.
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch, String>>;
+
+/// A query whose rows come in order, and can be held against a count.
+pub struct Plan<'a> {
+    /// The query without an order.
+    pub select: String,
+    /// Columns that it is ordered by; no two rows agree in all of them.
+    pub key: &'a [&'a str],
+    /// A query that counts its rows by a shorter way than itself, where there is one.
+    pub count: Option<String>,
+}
+
+impl Plan<'_> {
+    pub(super) fn sql(&self) -> String {
+        format!("{} ORDER BY {}", self.select, self.key.join(", "))
+    }
+
+    /// How many rows there have to be: one row with a column `rows`.
+    fn count_sql(&self) -> String {
+        let count = || format!("SELECT count(*) AS rows FROM ({}) AS counted", self.select);
+        self.count.clone().unwrap_or_else(count)
+    }
+}
+
 /// Tables by name and SQL over them.
 pub struct Sql {
     session: SessionContext,
     place: Path,
+    memory: usize,
+    tables: Vec<(String, Vec<String>)>,
+    engine: Option<Engine>,
 }
 
 impl Sql {
     /// A session that may hold `memory` bytes before it spills.
     pub fn new(store: &Store, memory: usize) -> Result<Self, StoreError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = cores.min(memory / THREAD_BYTES).clamp(1, MAX_THREADS);
-        let mut config = SessionConfig::new()
-            .with_target_partitions(threads)
-            .with_batch_size(BATCH_ROWS)
-            .with_sort_spill_reservation_bytes(memory / 256);
-        let options = config.options_mut();
-        options.optimizer.prefer_hash_join = false;
-        options.execution.parquet.schema_force_view_types = false;
-        // Keys are nearly unique here, and what a partial aggregate holds it cannot spill.
-        options.execution.skip_partial_aggregation_probe_rows_threshold = 1024;
-        options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.2;
+        let config = settings(SessionConfig::new(), memory, cores);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
             .build_arc()
             .map_err(|error| StoreError::corrupt("plan", error))?;
         let (objects, place) = store.bucket().clone();
         runtime.register_object_store(&base(), objects);
-        Ok(Self { session: SessionContext::new_with_config_rt(config, runtime), place })
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        Ok(Self { session, place, memory, tables: Vec::new(), engine: None })
+    }
+
+    /// The same with plans on executors, where there are some.
+    pub fn on(self, engine: Option<Engine>) -> Self {
+        Self { engine, ..self }
     }
 
     /// Makes one output of committed parts a table.
     pub async fn register(
-        &self,
+        &mut self,
         name: &str,
         manifests: &[Manifest],
         output: &str,
     ) -> Result<(), StoreError> {
-        let failed = |error| StoreError::corrupt(name, error);
         let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
         let paths: Vec<String> = files.map(|file| self.url(&file.path)).collect();
-        let options = ParquetReadOptions::default();
-        let frame = self.session.read_parquet(paths, options).await.map_err(failed)?;
-        self.session.register_table(name, frame.into_view()).map_err(failed)?;
+        let failed = |error| StoreError::corrupt(name, error);
+        register(&self.session, name, &paths).await.map_err(failed)?;
+        self.tables.push((name.to_owned(), paths));
         Ok(())
     }
 
@@ -79,16 +108,86 @@ impl Sql {
         url.into()
     }
 
-    /// Runs a query; its rows stream out.
+    /// Works on a plan, in this process or on executors; its rows stream out in the order of its key.
+    pub async fn plan<R: Row>(&self, plan: &Plan<'_>) -> Result<RowStream<R>, StoreError> {
+        match &self.engine {
+            None => self.query(&plan.sql()).await,
+            Some(engine) => Ok(RowStream::new("plan", engine.rows(self, plan).await?)),
+        }
+    }
+
+    /// Runs a query in this process; its rows stream out.
     pub async fn query<R: Row>(&self, sql: &str) -> Result<RowStream<R>, StoreError> {
         let failed = |error| StoreError::corrupt("plan", error);
-        let frame = self.session.sql(sql).await.map_err(failed)?;
-        let batches = frame.execute_stream().await.map_err(failed)?;
-        let batches = batches.map(|batch| batch.map_err(|error| error.to_string()));
-        Ok(RowStream::new("plan", batches.boxed()))
+        Ok(RowStream::new("plan", stream(&self.session, sql).await.map_err(failed)?))
+    }
+
+    /// How many rows a plan has to have, counted in this process.
+    pub(crate) async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
+        let counts = self.query::<Count>(&plan.count_sql()).await?.collect().await?;
+        Ok(counts.iter().map(|count| count.rows.unsigned_abs()).sum())
+    }
+
+    /// The tables by name, with the files of each.
+    #[cfg(feature = "cluster")]
+    pub(super) fn tables(&self) -> &[(String, Vec<String>)] {
+        &self.tables
+    }
+
+    /// Memory and stores, for another session with the same.
+    #[cfg(feature = "cluster")]
+    pub(super) fn resources(&self) -> (usize, Arc<datafusion::execution::runtime_env::RuntimeEnv>) {
+        (self.memory, self.session.runtime_env())
     }
 }
 
-fn base() -> Url {
+#[derive(Serialize, Deserialize)]
+struct Count {
+    rows: i64,
+}
+
+impl Row for Count {
+    fn fields() -> Vec<FieldRef> {
+        vec![Arc::new(Field::new("rows", DataType::Int64, false))]
+    }
+
+    fn weight(&self) -> usize {
+        8
+    }
+}
+
+/// How plans are made and run, here and on executors.
+pub(super) fn settings(config: SessionConfig, memory: usize, threads: usize) -> SessionConfig {
+    let threads = threads.min(memory / THREAD_BYTES).clamp(1, MAX_THREADS);
+    let mut config = config
+        .with_target_partitions(threads)
+        .with_batch_size(BATCH_ROWS)
+        .with_sort_spill_reservation_bytes(memory / 256);
+    let options = config.options_mut();
+    options.optimizer.prefer_hash_join = false;
+    options.execution.parquet.schema_force_view_types = false;
+    // Keys are nearly unique here, and what a partial aggregate holds it cannot spill.
+    options.execution.skip_partial_aggregation_probe_rows_threshold = 1024;
+    options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.2;
+    config
+}
+
+pub(super) async fn register(
+    session: &SessionContext,
+    name: &str,
+    paths: &[String],
+) -> Result<(), DataFusionError> {
+    let frame = session.read_parquet(paths.to_vec(), ParquetReadOptions::default()).await?;
+    session.register_table(name, frame.into_view())?;
+    Ok(())
+}
+
+pub(super) async fn stream(session: &SessionContext, sql: &str) -> Result<Batches, DataFusionError> {
+    let batches = session.sql(sql).await?.execute_stream().await?;
+    Ok(batches.map(|batch| batch.map_err(|error| error.to_string())).boxed())
+}
+
+/// What files of the run directory are called in plans, wherever it lies.
+pub(super) fn base() -> Url {
     Url::parse("run://dir/").expect("a constant URL")
 }

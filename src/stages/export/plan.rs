@@ -12,7 +12,7 @@ use super::compose::Planned;
 use crate::config::{Export, ExportImages};
 use crate::record::{Mark, Reason, Reviews, Split};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, Ordered, Row, Sql, Store, StoreError};
+use crate::store::{Manifest, Ordered, Plan, Row, Sql, StoreError};
 use crate::table::columns::{required, text};
 
 /// Bytes of a row without images, about.
@@ -26,8 +26,7 @@ impl Sharding {
     /// By the bytes that each split has.
     pub async fn of(ctx: &Context, composed: &[Manifest]) -> Result<Self, StageError> {
         let mut found = Vec::new();
-        let memory = ctx.config.store.plan_memory_bytes / PLANS;
-        if let Some(session) = session(ctx.run.store(), memory, composed).await? {
+        if let Some(session) = session(ctx.sql(PLANS)?, composed).await? {
             let sql = "SELECT split, count(*) AS triplets, CAST(sum(bytes) AS BIGINT) AS bytes \
                        FROM rows GROUP BY split";
             found = session.query::<SplitSize>(sql).await?.collect().await?;
@@ -189,23 +188,23 @@ fn leaks_sql(sharding: &Sharding) -> String {
     )
 }
 
-/// The triplets that are not exported, in the order of shards. Without caps these are the leaks, and
+/// The order of triplets.
+const KEY: [&str; 3] = ["shard", "shuffle", "triplet_id"];
+
+/// The triplets that are not exported. Without caps these are the leaks, and
 /// no plan has to hold every triplet.
 fn objections_sql(export: &Export, sharding: &Sharding, reviews: &Reviews) -> String {
     let leaks = leaks_sql(sharding);
     let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
     if per_domain == 0 && per_cluster == 0 && reviews.left_out().is_empty() {
-        return format!(
-            "SELECT shard, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks
-             ORDER BY shard, shuffle, triplet_id"
-        );
+        return format!("SELECT shard, shuffle, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks");
     }
     let judged = judged_sql(&leaks, sharding, reviews);
     let of_domains = capped_sql(&judged, "domain", per_domain, DOMAIN);
     let of_clusters = capped_sql(&of_domains, "target_cluster", per_cluster, CLUSTER);
     format!(
-        "SELECT shard, triplet_id, fate FROM ({of_clusters}) AS judged WHERE fate <> {KEPT}
-         ORDER BY shard, shuffle, triplet_id"
+        "SELECT shard, shuffle, triplet_id, fate FROM ({of_clusters}) AS judged
+         WHERE fate <> {KEPT}"
     )
 }
 
@@ -268,25 +267,31 @@ fn shelves_sql(sharding: &Sharding) -> String {
     let fields: Vec<String> =
         Planned::fields().iter().map(|f| format!("'{0}', {0}", f.name())).collect();
     format!(
-        "SELECT {part} AS shard, named_struct({fields}) AS planned
-         FROM rows ORDER BY shard, shuffle, triplet_id",
+        "SELECT {part} AS shard, shuffle, triplet_id, named_struct({fields}) AS planned FROM rows",
         part = sharding.part_sql(),
         fields = fields.join(", "),
     )
+}
+
+fn objections(export: &Export, sharding: &Sharding, reviews: &Reviews) -> Plan<'static> {
+    Plan { select: objections_sql(export, sharding, reviews), key: &KEY, count: None }
+}
+
+fn shelves(sharding: &Sharding) -> Plan<'static> {
+    let count = Some("SELECT count(*) AS rows FROM rows".to_owned());
+    Plan { select: shelves_sql(sharding), key: &KEY, count }
 }
 
 /// How many plans share the memory.
 const PLANS: usize = 2;
 
 async fn session(
-    store: &Store,
-    memory: usize,
+    mut session: Sql,
     composed: &[Manifest],
 ) -> Result<Option<Sql>, StageError> {
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }
-    let session = Sql::new(store, memory)?;
     session.register("rows", composed, "rows").await?;
     Ok(Some(session))
 }
@@ -307,15 +312,13 @@ impl Shelf {
         sharding: &Sharding,
         reviews: &Reviews,
     ) -> Result<Self, StageError> {
-        let memory = ctx.config.store.plan_memory_bytes / PLANS;
-        let narrow = session(ctx.run.store(), memory, composed).await?;
-        let wide = session(ctx.run.store(), memory, composed).await?;
+        let narrow = session(ctx.sql(PLANS)?, composed).await?;
+        let wide = session(ctx.sql(PLANS)?, composed).await?;
         let (Some(narrow), Some(wide)) = (narrow, wide) else {
             return Ok(Self { rows: Ordered::empty(), objections: Ordered::empty() });
         };
-        let objections = objections_sql(&ctx.config.export, sharding, reviews);
-        let objections = narrow.query(&objections).await?;
-        let rows = wide.query(&shelves_sql(sharding)).await?;
+        let objections = narrow.plan(&objections(&ctx.config.export, sharding, reviews)).await?;
+        let rows = wide.plan(&shelves(sharding)).await?;
         Ok(Self { rows: Ordered::new(rows), objections: Ordered::new(objections) })
     }
 
@@ -502,11 +505,14 @@ mod tests {
         reviews: &Reviews,
     ) {
         let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
-        let session = session(run.store(), MEMORY, composed).await.unwrap().unwrap();
-        let sql = objections_sql(export, &sharding, reviews);
-        let found = session.query::<Objection>(&sql).await.unwrap().collect().await.unwrap();
-        let shelves = session.query::<Shelved>(&shelves_sql(&sharding)).await.unwrap();
-        let shelves = shelves.collect().await.unwrap();
+        let session = Sql::new(run.store(), MEMORY).unwrap();
+        let session = super::session(session, composed).await.unwrap().unwrap();
+        let plan = objections(export, &sharding, reviews);
+        let found = session.plan::<Objection>(&plan).await.unwrap().collect().await.unwrap();
+        assert_eq!(session.count(&plan).await.unwrap(), found.len() as u64);
+        let plan = super::shelves(&sharding);
+        let shelves = session.plan::<Shelved>(&plan).await.unwrap().collect().await.unwrap();
+        assert_eq!(session.count(&plan).await.unwrap(), shelves.len() as u64);
 
         let fates = expected(rows, export, reviews);
         let wanted = shelves.iter().map(|row| (row.shard, row.planned.triplet_id.clone()));

@@ -13,7 +13,7 @@ use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::ImageId;
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Row, Sql, Table};
+use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, Plan, PlainPart, Row, Table};
 use crate::table::columns::required;
 use crate::table::{PoolImage, TEST_POOL, TRIPLET_PLAN};
 
@@ -49,7 +49,7 @@ async fn held_bytes(ctx: &Context, composed: &[Manifest]) -> Result<u64, StageEr
     if composed.iter().all(|part| part.rows("outbox") == 0) {
         return Ok(0);
     }
-    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
+    let mut session = ctx.sql(1)?;
     session.register("held", composed, "outbox").await?;
     let sum = "SELECT CAST(sum(bytes) AS BIGINT) AS bytes FROM held";
     let rows = session.query::<Sum>(sum).await?.collect().await?;
@@ -103,7 +103,7 @@ async fn query(
     composed: &[Manifest],
     parts: u32,
 ) -> Result<crate::store::RowStream<Shelved>, StageError> {
-    let session = Sql::new(ctx.run.store(), ctx.config.store.plan_memory_bytes)?;
+    let mut session = ctx.sql(1)?;
     session.register("held", composed, "outbox").await?;
     // All that is planned for train and not only what caps leave of it, as leaks are judged: so the
     // pool has every image of a test triplet.
@@ -113,7 +113,7 @@ async fn query(
         session.register("rows", composed, "rows").await?;
         TRAIN_CLUSTERS
     };
-    let sql = format!(
+    let select = format!(
         "WITH known AS ({known}),
          ranked AS (
              SELECT *, row_number() OVER (
@@ -121,10 +121,14 @@ async fn query(
          SELECT abs(ranked.cluster_key % {parts}) AS shelf, bytes, ranked.cluster_id AS cluster_id,
              url, page_url, domain, part, \"row\", image_id
          FROM ranked LEFT JOIN known ON ranked.cluster_key = known.key
-         WHERE nth = 1 AND known.key IS NULL
-         ORDER BY shelf, cluster_id"
+         WHERE nth = 1 AND known.key IS NULL"
     );
-    Ok(session.query(&sql).await?)
+    let count = format!(
+        "SELECT count(DISTINCT cluster_id) AS rows FROM held
+         LEFT JOIN ({known}) AS known ON held.cluster_key = known.key WHERE known.key IS NULL"
+    );
+    let plan = Plan { select, key: &["shelf", "cluster_id"], count: Some(count) };
+    Ok(session.plan(&plan).await?)
 }
 
 async fn write(

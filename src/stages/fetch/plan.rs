@@ -11,7 +11,7 @@ use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Manifest, Ordered, PlainPart, Row, Sql, Store, Table};
+use crate::store::{Manifest, Ordered, Plan, PlainPart, Row, Sql, Table};
 use crate::table::columns::{optional, required, text};
 use crate::table::{ArchivedAt, FETCH_LIST, FetchTarget};
 
@@ -34,9 +34,8 @@ pub async fn run(
         return Ok(made);
     }
     ctx.go_on()?;
-    let memory = ctx.config.store.plan_memory_bytes;
     let inputs = Inputs { pages, uses, archives };
-    let mut fates = fates(ctx.run.store(), &ctx.config.filter, memory, inputs).await?;
+    let mut fates = fates(ctx.sql(1)?, &ctx.config.filter, inputs).await?;
     let mut manifests = Vec::new();
     for part in 0..parts {
         manifests.push(write(&table, part, &mut fates).await?);
@@ -93,6 +92,13 @@ fn place(text: &str) -> Option<ArchivedAt> {
     Some(ArchivedAt { archive: words.next()?.to_owned(), offset, length })
 }
 
+/// One row a URL, in each part that has it.
+const KEY: [&str; 3] = ["part", "host", "image_url"];
+
+/// How many there are, which no rule changes.
+const COUNT: &str = "
+    SELECT count(*) AS rows FROM (SELECT DISTINCT part, host, image_url FROM uses) AS urls";
+
 /// The plan. A URL's fate is the best one that any page gives it.
 fn sql(filter: &Filter, has_archived: bool) -> String {
     let (place, join) = match has_archived {
@@ -137,8 +143,7 @@ fn sql(filter: &Filter, has_archived: bool) -> String {
              FROM fates GROUP BY part, host, image_url)
          SELECT urls.part, urls.host, urls.image_url, urls.page_url, urls.page_count, urls.fate,
              {place} AS archived
-         FROM urls {join}
-         ORDER BY part, host, image_url",
+         FROM urls {join}",
         min_pages = filter.boilerplate_min_pages,
         share = filter.boilerplate_share,
         min_candidates = filter.min_candidates,
@@ -183,22 +188,21 @@ struct Inputs<'a> {
 
 /// The plan's rows in order of parts.
 async fn fates(
-    store: &Store,
+    mut session: Sql,
     filter: &Filter,
-    memory: usize,
     Inputs { pages, uses, archives }: Inputs<'_>,
 ) -> Result<Ordered<Fate>, StageError> {
     if uses.iter().all(|manifest| manifest.rows("rows") == 0) {
         return Ok(Ordered::empty());
     }
-    let session = Sql::new(store, memory)?;
     session.register("pages", pages, "rows").await?;
     session.register("uses", uses, "rows").await?;
     let has_archived = archives.iter().any(|manifest| manifest.rows("rows") > 0);
     if has_archived {
         session.register("archives", archives, "rows").await?;
     }
-    Ok(Ordered::new(session.query(&sql(filter, has_archived)).await?))
+    let plan = Plan { select: sql(filter, has_archived), key: &KEY, count: Some(COUNT.into()) };
+    Ok(Ordered::new(session.plan(&plan).await?))
 }
 
 #[cfg(test)]
@@ -304,7 +308,8 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let filter = Filter::default();
         let inputs = Inputs { pages: &pages, uses: &uses, archives: &[] };
-        let mut fates = super::fates(run.store(), &filter, MEMORY, inputs).await.unwrap();
+        let session = Sql::new(run.store(), MEMORY).unwrap();
+        let mut fates = super::fates(session, &filter, inputs).await.unwrap();
         let mut found = Vec::new();
         for part in 0..2 {
             while let Some(fate) = fates.next_if(|fate| fate.part == part).await.unwrap() {

@@ -14,7 +14,7 @@ use super::STAGE;
 use crate::config::Group;
 use crate::record::{Look, Occurrence, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Row, Sql, Store, Table};
+use crate::store::{Fingerprint, Manifest, Ordered, Plan, PlainPart, Row, Sql, Table};
 use crate::table::OCCURRENCES;
 use crate::table::columns::{required, text};
 
@@ -40,8 +40,7 @@ pub async fn run(
         return Ok(made);
     }
     ctx.go_on()?;
-    let memory = ctx.config.store.plan_memory_bytes;
-    let plan = plan(ctx.run.store(), config, memory, pages, uses, clusters).await?;
+    let plan = plan(ctx.sql(1)?, config, pages, uses, clusters).await?;
     let (mut places, boilerplate, mut repeated) = plan;
     let mut manifests = Vec::new();
     for part in pages {
@@ -158,8 +157,14 @@ impl Row for PageUrl {
 const PLACES: &str = "
     SELECT uses.page_part, uses.page_row, uses.position, uses.domain, uses.page_url,
         uses.image_url, clusters.look
-    FROM uses JOIN clusters ON uses.image_url = clusters.url
-    ORDER BY page_part, page_row, position";
+    FROM uses JOIN clusters ON uses.image_url = clusters.url";
+
+/// A page's positions are its own.
+const PLACES_KEY: [&str; 3] = ["page_part", "page_row", "position"];
+
+/// A URL has one cluster.
+const PLACES_COUNT: &str = "
+    SELECT count(*) AS rows FROM uses WHERE image_url IN (SELECT url FROM clusters)";
 
 /// A cluster that is boilerplate on a site.
 #[derive(Debug, Serialize, Deserialize)]
@@ -205,9 +210,8 @@ impl Row for Place {
 }
 
 async fn plan(
-    store: &Store,
+    mut session: Sql,
     config: &Group,
-    memory: usize,
     pages: &[Manifest],
     uses: &[Manifest],
     clusters: &[Manifest],
@@ -216,23 +220,27 @@ async fn plan(
     if !has_rows(uses) || !has_rows(clusters) {
         return Ok((Ordered::empty(), Boilerplate::new(), Repeated::new()));
     }
-    let session = Sql::new(store, memory)?;
     session.register("pages", pages, "rows").await?;
     session.register("uses", uses, "rows").await?;
     session.register("clusters", clusters, "rows").await?;
     let mut boilerplate = Boilerplate::new();
-    let mut rows = session.query::<Common>(&boilerplate_sql(config)).await?;
+    let key = &["domain", "cluster_key"];
+    let common = Plan { select: boilerplate_sql(config), key, count: None };
+    let mut rows = session.plan::<Common>(&common).await?;
     while let Some(batch) = rows.next().await? {
         for Common { domain, cluster_key } in batch {
             boilerplate.entry(domain).or_default().insert(cluster_key);
         }
     }
     let mut repeated = Repeated::new();
-    let mut rows = session.query::<PageUrl>(REPEATED).await?;
+    let urls = Plan { select: REPEATED.into(), key: &["url"], count: None };
+    let mut rows = session.plan::<PageUrl>(&urls).await?;
     while let Some(batch) = rows.next().await? {
         repeated.extend(batch.into_iter().map(|page| (page.url, false)));
     }
-    Ok((Ordered::new(session.query(PLACES).await?), boilerplate, repeated))
+    let (select, count) = (PLACES.into(), Some(PLACES_COUNT.into()));
+    let places = session.plan(&Plan { select, key: &PLACES_KEY, count }).await?;
+    Ok((Ordered::new(places), boilerplate, repeated))
 }
 
 #[cfg(test)]
@@ -356,8 +364,9 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let clusters = [cluster_part.commit(total).await.unwrap()];
         let config = Group::default();
+        let session = Sql::new(run.store(), MEMORY).unwrap();
         let (mut places, boilerplate, _) =
-            plan(run.store(), &config, MEMORY, &pages, &uses, &clusters).await.unwrap();
+            plan(session, &config, &pages, &uses, &clusters).await.unwrap();
         let mut found = Vec::new();
         while let Some(page) = places.next_run(|place| place.page_row).await.unwrap() {
             let objections = objections(&page, &boilerplate, config.min_images as usize);

@@ -1,0 +1,49 @@
+//! `mine executor`: works on parts of global plans for a `mine --engine`, over the same run directory.
+
+use std::io::Write;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+use super::RunError;
+use crate::config::Layers;
+use crate::stages::context::StageError;
+use crate::store::{Executor, NotBuilt, RunDir};
+use crate::telemetry::exporter;
+
+/// Serves until the process ends; says on stdout where.
+pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), RunError> {
+    let refuse = |problem: String| RunError::Listen(listen.to_owned(), problem);
+    let address = exporter::address(listen).ok_or_else(|| {
+        refuse("give a port, or an address with one, such as 127.0.0.1:7001".to_owned())
+    })?;
+    let config = layers.load()?;
+    let dir = RunDir::open(out)?;
+    let executor = Executor::open(dir.store(), &config);
+    let executor = executor.map_err(|NotBuilt| StageError::Feature {
+        key: "mine executor",
+        feature: "cluster",
+    })?;
+    if !address.ip().is_loopback() && !executor.has_token() {
+        let problem = "whoever reaches it has plans worked on over the run directory: set \
+                       MAGICLENS_ENGINE_TOKEN here and where `mine` runs";
+        return Err(refuse(problem.to_owned()));
+    }
+    let listener = TcpListener::bind(address).await.map_err(|error| refuse(error.to_string()))?;
+    let at = listener.local_addr().map_err(|error| refuse(error.to_string()))?;
+    tracing::info!(out, %at, "an executor is ready");
+    // Whoever starts it at port 0 reads here which one that is.
+    let _ = writeln!(std::io::stdout(), "http://{at}");
+    let served = on_threads(config.run.threads(), executor.serve(listener)).await;
+    Ok(served.map_err(|error| refuse(error.to_string()))??)
+}
+
+/// Works on a runtime of its own, with as many threads as are configured.
+async fn on_threads<T: Send + 'static>(
+    threads: usize,
+    work: impl Future<Output = T> + Send + 'static,
+) -> std::io::Result<T> {
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    Ok(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+}

@@ -1,0 +1,48 @@
+//! A build without an engine: plans are worked on in this process.
+
+use tokio::net::TcpListener;
+
+use super::NotBuilt;
+use crate::config::{self, Config};
+use crate::store::sql::{Batches, Plan, Sql};
+use crate::store::{Store, StoreError};
+
+/// There is none.
+#[derive(Clone, Debug)]
+pub enum Engine {}
+
+impl Engine {
+    /// None, or a word that this build has none.
+    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
+        match config.store.engine {
+            config::Engine::Local => Ok(None),
+            config::Engine::Executors(_) => Err(NotBuilt),
+        }
+    }
+
+    /// Never called.
+    pub(in crate::store) async fn rows(&self, _: &Sql, _: &Plan<'_>) -> Result<Batches, StoreError> {
+        match *self {}
+    }
+}
+
+/// There is none either.
+#[derive(Debug)]
+pub enum Executor {}
+
+impl Executor {
+    /// Says so.
+    pub fn open(_: &Store, _: &Config) -> Result<Self, NotBuilt> {
+        Err(NotBuilt)
+    }
+
+    /// Never called.
+    pub fn has_token(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never called.
+    pub async fn serve(self, _: TcpListener) -> Result<(), StoreError> {
+        match self {}
+    }
+}

@@ -1,0 +1,123 @@
+//! The coordinator's side: a session over those executors that answer, made anew for each try.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_distributed::{
+    DistributedExt, GetWorkerInfoRequest, SessionStateBuilderExt, WorkerResolver,
+};
+use url::Url;
+
+use super::NotBuilt;
+use super::channels::{Channels, Pass};
+use super::guard::{Failure, Limits, guarded};
+use crate::config::{self, Config};
+use crate::store::StoreError;
+use crate::store::sql::{Batches, Plan, Sql, register, settings, stream};
+
+/// An executor that has not said its name by then counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that make a scan worth a task of its own: executors are there to be used.
+const SCAN_BYTES: usize = 1;
+
+/// Executors by address, and how they are held to account.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    executors: Arc<[Url]>,
+    channels: Channels,
+    limits: Limits,
+    threads: usize,
+}
+
+impl Engine {
+    /// The engine that is configured, or none; asks nobody yet.
+    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
+        let config::Engine::Executors(executors) = &config.store.engine else { return Ok(None) };
+        let limits = Limits {
+            deadline: Duration::from_secs(config.store.engine_deadline_s),
+            tries: config.store.engine_tries,
+        };
+        let (executors, channels) = (executors.clone().into(), Channels::new(Pass::of_this()));
+        Ok(Some(Self { executors, channels, limits, threads: config.run.threads() }))
+    }
+
+    /// A plan's rows, once all of them are there and have passed the guard.
+    pub(in crate::store) async fn rows(
+        &self,
+        sql: &Sql,
+        plan: &Plan<'_>,
+    ) -> Result<Batches, StoreError> {
+        let text = plan.sql();
+        let attempt = async || self.attempt(sql, &text).await;
+        let spill = guarded(self.limits, plan.key, attempt, async || sql.count(plan).await).await?;
+        spill.into_batches().map_err(|problem| StoreError::Engine { problem })
+    }
+
+    async fn attempt(&self, sql: &Sql, text: &str) -> Result<Batches, Failure> {
+        let lost = |error: DataFusionError| Failure::Try(error.to_string());
+        let (memory, runtime) = sql.resources();
+        let config = settings(SessionConfig::new(), memory, self.threads);
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_distributed_planner()
+            .with_distributed_worker_resolver(Answering(self.answering().await?))
+            .with_distributed_channel_resolver(self.channels.clone())
+            .with_distributed_file_scan_config_bytes_per_partition(SCAN_BYTES)
+            .and_then(|state| state.with_distributed_metrics_collection(false))
+            .map_err(lost)?;
+        let session = SessionContext::new_with_state(state.build());
+        for (name, paths) in sql.tables() {
+            register(&session, name, paths).await.map_err(lost)?;
+        }
+        stream(&session, text).await.map_err(lost)
+    }
+
+    /// The executors that answer now: one that was lost is started again by whoever starts them, or not.
+    async fn answering(&self) -> Result<Vec<Url>, Failure> {
+        let asked = self.executors.iter().map(|url| async move { (url, self.ask(url).await) });
+        let mut answering = Vec::new();
+        for (url, answer) in futures::future::join_all(asked).await {
+            match answer {
+                Ok(()) => answering.push(url.clone()),
+                Err(Failure::Try(problem)) => {
+                    tracing::warn!(executor = %url, problem, "an executor does not answer");
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        match answering.is_empty() {
+            true => Err(Failure::Try("no executor answers".to_owned())),
+            false => Ok(answering),
+        }
+    }
+
+    async fn ask(&self, url: &Url) -> Result<(), Failure> {
+        let mut channel = self.channels.to(url).map_err(Failure::Plan)?;
+        let asked = channel.get_worker_info(GetWorkerInfoRequest {});
+        let answer = match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(answer) => answer,
+            Err(_) => return Err(Failure::Try("no answer".to_owned())),
+        };
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match Pass::refusal(&error) {
+                Some(problem) => Failure::Plan(format!("executor {url} refuses: {problem}")),
+                None => Failure::Try(error.to_string()),
+            }),
+        }
+    }
+}
+
+struct Answering(Vec<Url>);
+
+impl WorkerResolver for Answering {
+    fn get_urls(&self) -> Result<Vec<Url>, DataFusionError> {
+        Ok(self.0.clone())
+    }
+}
