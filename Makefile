@@ -32,18 +32,19 @@ train-demo-bars: libtorch ## the same over three seeds, with and without query-i
 
 test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch included
 	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
-	    $(CARGO) nextest run --workspace --features torch
+	    $(CARGO) nextest run --workspace --features torch,cluster
 
 check: libtorch ## formatting and lints; licences too, where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
-	$(CARGO) clippy --workspace --all-targets --features torch -- -D warnings
+	$(CARGO) check --package magiclens --all-targets --features cluster
+	$(CARGO) clippy --workspace --all-targets --features torch,cluster -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	    else echo "cargo-deny is not installed: licences and versions not checked"; fi
 
 soak: libtorch $(VENV)/.installed nextest ## the same tests with long counts: 20 kills where `test` has 3
 	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
-	    $(CARGO) nextest run --workspace --features torch --profile soak
+	    $(CARGO) nextest run --workspace --features torch,cluster --profile soak
 
 bench: ## our benches, then the same work by other tools (benches/peers)
 	$(CARGO) bench

@@ -6,6 +6,8 @@ set -euo pipefail
 export OUT=${1:?usage: run.sh OUT CONFIG SEEDS} CONFIG=${2:?} SEEDS=${3:?}
 here=$(dirname "$0")
 slices=${SLICES:-16} cpus=${CPUS:-2} memory=${MEMORY:-4G} large=${LARGE_MEMORY:-32G}
+# Nodes whose executors work on the global plans of group and export: 0 leaves them to one process.
+executors=${EXECUTORS:-0}
 after=()
 
 stage() {
@@ -16,9 +18,18 @@ stage() {
     after=(--dependency="afterok:$job")
 }
 
+# One process makes what is made of all pages and images at once, on a node that is large enough.
+global() {
+    [ "$executors" -gt 0 ] || { stage "$1" 1 "$large"; return; }
+    local job
+    job=$(STAGES=$1 sbatch --parsable --export=ALL "${after[@]}" --nodes="$executors" \
+        --mem="$large" "$here/global.sbatch")
+    echo "$1: job $job"
+    after=(--dependency="afterok:$job")
+}
+
 stage collect "$slices" "$memory"
 stage fetch "$slices" "$memory"
-# One process makes what is made of all pages and images at once, on a node that is large enough.
-stage group 1 "$large"
+global group
 stage describe..instruct "$slices" "$memory"
-stage export 1 "$large"
+global export

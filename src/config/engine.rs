@@ -77,7 +77,10 @@ mod tests {
         for text in ["local", "http://127.0.0.1:7001", "http://a.example:7001,http://[::1]:7002"] {
             assert_eq!(String::from(read(text).unwrap()), text);
         }
-        assert_eq!(read(" http://a:7001/ , http://b:7001").unwrap(), read("http://a:7001,http://b:7001").unwrap());
+        assert_eq!(
+            read(" http://a:7001/ , http://b:7001").unwrap(),
+            read("http://a:7001,http://b:7001").unwrap()
+        );
     }
 
     #[test]
@@ -94,6 +97,9 @@ mod tests {
         ] {
             assert!(read(text).unwrap_err().contains("give local, or http://HOST:PORT"), "{text}");
         }
-        assert_eq!(read("http://a:7001,http://a:7001/").unwrap_err(), "http://a:7001/ is there twice");
+        assert_eq!(
+            read("http://a:7001,http://a:7001/").unwrap_err(),
+            "http://a:7001/ is there twice"
+        );
     }
 }

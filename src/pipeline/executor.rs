@@ -20,10 +20,8 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
     let config = layers.load()?;
     let dir = RunDir::open(out)?;
     let executor = Executor::open(dir.store(), &config);
-    let executor = executor.map_err(|NotBuilt| StageError::Feature {
-        key: "mine executor",
-        feature: "cluster",
-    })?;
+    let executor = executor
+        .map_err(|NotBuilt| StageError::Feature { key: "mine executor", feature: "cluster" })?;
     if !address.ip().is_loopback() && !executor.has_token() {
         let problem = "whoever reaches it has plans worked on over the run directory: set \
                        MAGICLENS_ENGINE_TOKEN here and where `mine` runs";

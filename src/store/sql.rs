@@ -57,10 +57,10 @@ impl Plan<'_> {
 
 /// Tables by name and SQL over them.
 pub struct Sql {
-    session: SessionContext,
+    pub(super) session: SessionContext,
     place: Path,
-    memory: usize,
-    tables: Vec<(String, Vec<String>)>,
+    /// With the files of each.
+    pub(super) tables: Vec<(String, Vec<String>)>,
     engine: Option<Engine>,
 }
 
@@ -76,7 +76,7 @@ impl Sql {
         let (objects, place) = store.bucket().clone();
         runtime.register_object_store(&base(), objects);
         let session = SessionContext::new_with_config_rt(config, runtime);
-        Ok(Self { session, place, memory, tables: Vec::new(), engine: None })
+        Ok(Self { session, place, tables: Vec::new(), engine: None })
     }
 
     /// The same with plans on executors, where there are some.
@@ -123,21 +123,9 @@ impl Sql {
     }
 
     /// How many rows a plan has to have, counted in this process.
-    pub(crate) async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
+    pub async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
         let counts = self.query::<Count>(&plan.count_sql()).await?.collect().await?;
         Ok(counts.iter().map(|count| count.rows.unsigned_abs()).sum())
-    }
-
-    /// The tables by name, with the files of each.
-    #[cfg(feature = "cluster")]
-    pub(super) fn tables(&self) -> &[(String, Vec<String>)] {
-        &self.tables
-    }
-
-    /// Memory and stores, for another session with the same.
-    #[cfg(feature = "cluster")]
-    pub(super) fn resources(&self) -> (usize, Arc<datafusion::execution::runtime_env::RuntimeEnv>) {
-        (self.memory, self.session.runtime_env())
     }
 }
 
@@ -182,7 +170,10 @@ pub(super) async fn register(
     Ok(())
 }
 
-pub(super) async fn stream(session: &SessionContext, sql: &str) -> Result<Batches, DataFusionError> {
+pub(super) async fn stream(
+    session: &SessionContext,
+    sql: &str,
+) -> Result<Batches, DataFusionError> {
     let batches = session.sql(sql).await?.execute_stream().await?;
     Ok(batches.map(|batch| batch.map_err(|error| error.to_string())).boxed())
 }

@@ -5,6 +5,8 @@
 
 mod canary;
 mod caps;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod command;
 mod config;
 mod decontaminate;

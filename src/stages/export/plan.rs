@@ -197,7 +197,9 @@ fn objections_sql(export: &Export, sharding: &Sharding, reviews: &Reviews) -> St
     let leaks = leaks_sql(sharding);
     let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
     if per_domain == 0 && per_cluster == 0 && reviews.left_out().is_empty() {
-        return format!("SELECT shard, shuffle, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks");
+        return format!(
+            "SELECT shard, shuffle, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks"
+        );
     }
     let judged = judged_sql(&leaks, sharding, reviews);
     let of_domains = capped_sql(&judged, "domain", per_domain, DOMAIN);
@@ -285,10 +287,7 @@ fn shelves(sharding: &Sharding) -> Plan<'static> {
 /// How many plans share the memory.
 const PLANS: usize = 2;
 
-async fn session(
-    mut session: Sql,
-    composed: &[Manifest],
-) -> Result<Option<Sql>, StageError> {
+async fn session(mut session: Sql, composed: &[Manifest]) -> Result<Option<Sql>, StageError> {
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::ImageId;
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, Plan, PlainPart, Row, Table};
+use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Plan, Row, Table};
 use crate::table::columns::required;
 use crate::table::{PoolImage, TEST_POOL, TRIPLET_PLAN};
 

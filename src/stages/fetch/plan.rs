@@ -11,7 +11,7 @@ use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Manifest, Ordered, Plan, PlainPart, Row, Sql, Table};
+use crate::store::{Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
 use crate::table::columns::{optional, required, text};
 use crate::table::{ArchivedAt, FETCH_LIST, FetchTarget};
 

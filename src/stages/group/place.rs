@@ -14,7 +14,7 @@ use super::STAGE;
 use crate::config::Group;
 use crate::record::{Look, Occurrence, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, Plan, PlainPart, Row, Sql, Table};
+use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
 use crate::table::OCCURRENCES;
 use crate::table::columns::{required, text};
 

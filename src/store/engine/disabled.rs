@@ -21,7 +21,11 @@ impl Engine {
     }
 
     /// Never called.
-    pub(in crate::store) async fn rows(&self, _: &Sql, _: &Plan<'_>) -> Result<Batches, StoreError> {
+    pub(in crate::store) async fn rows(
+        &self,
+        _: &Sql,
+        _: &Plan<'_>,
+    ) -> Result<Batches, StoreError> {
         match *self {}
     }
 }

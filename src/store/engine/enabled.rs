@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_distributed::{
     DistributedExt, GetWorkerInfoRequest, SessionStateBuilderExt, WorkerResolver,
@@ -23,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that make a scan worth a task of its own: executors are there to be used.
 const SCAN_BYTES: usize = 1;
+
+/// Bytes that wait at the end of a connection: what is there is not taken from the cap, and with n executors
+/// each has n connections a stage.
+const CONNECTION_BYTES: usize = 4 << 20;
 
 /// Executors by address, and how they are held to account.
 #[derive(Clone, Debug)]
@@ -54,12 +59,17 @@ impl Engine {
         let text = plan.sql();
         let attempt = async || self.attempt(sql, &text).await;
         let spill = guarded(self.limits, plan.key, attempt, async || sql.count(plan).await).await?;
+        tracing::info!(rows = spill.rows(), "executors worked on a plan");
         spill.into_batches().map_err(|problem| StoreError::Engine { problem })
     }
 
     async fn attempt(&self, sql: &Sql, text: &str) -> Result<Batches, Failure> {
         let lost = |error: DataFusionError| Failure::Try(error.to_string());
-        let (memory, runtime) = sql.resources();
+        let runtime = sql.session.runtime_env();
+        let memory = match runtime.memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            _ => usize::MAX,
+        };
         let config = settings(SessionConfig::new(), memory, self.threads);
         let state = SessionStateBuilder::new()
             .with_default_features()
@@ -70,9 +80,12 @@ impl Engine {
             .with_distributed_channel_resolver(self.channels.clone())
             .with_distributed_file_scan_config_bytes_per_partition(SCAN_BYTES)
             .and_then(|state| state.with_distributed_metrics_collection(false))
+            .and_then(|state| {
+                state.with_distributed_worker_connection_buffer_budget_bytes(CONNECTION_BYTES)
+            })
             .map_err(lost)?;
         let session = SessionContext::new_with_state(state.build());
-        for (name, paths) in sql.tables() {
+        for (name, paths) in &sql.tables {
             register(&session, name, paths).await.map_err(lost)?;
         }
         stream(&session, text).await.map_err(lost)
@@ -92,7 +105,7 @@ impl Engine {
             }
         }
         match answering.is_empty() {
-            true => Err(Failure::Try("no executor answers".to_owned())),
+            true => Err(Failure::Try("no executor answers (--engine local needs none)".to_owned())),
             false => Ok(answering),
         }
     }

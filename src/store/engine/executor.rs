@@ -38,11 +38,14 @@ impl Executor {
         let session = move |ctx: WorkerQueryContext| {
             let channels = channels.clone();
             async move {
+                tracing::debug!("a part of a plan");
                 let mut builder = ctx.builder;
                 let config = std::mem::take(builder.config()).unwrap_or_default();
                 let config = settings(config, memory, threads);
                 let builder = builder.with_config(config);
-                Ok::<_, DataFusionError>(builder.with_distributed_channel_resolver(channels).build())
+                Ok::<_, DataFusionError>(
+                    builder.with_distributed_channel_resolver(channels).build(),
+                )
             }
         };
         let runtime = RuntimeEnvBuilder::new()
@@ -61,8 +64,7 @@ impl Executor {
     /// Serves for as long as it is polled.
     pub async fn serve(self, listener: TcpListener) -> Result<(), StoreError> {
         let Self { worker, pass } = self;
-        let checked =
-            move |call: Request<()>| pass.check(call.metadata().as_ref()).map(|()| call);
+        let checked = move |call: Request<()>| pass.check(call.metadata().as_ref()).map(|()| call);
         let service = InterceptedService::new(worker.into_worker_server(), checked);
         let served = Server::builder().add_service(service);
         let served = served.serve_with_incoming(TcpIncoming::from(listener)).await;
@@ -75,11 +77,7 @@ impl Executor {
 struct RunOnly(Arc<dyn ObjectStore>);
 
 impl ObjectStoreRegistry for RunOnly {
-    fn register_store(
-        &self,
-        _: &Url,
-        _: Arc<dyn ObjectStore>,
-    ) -> Option<Arc<dyn ObjectStore>> {
+    fn register_store(&self, _: &Url, _: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
         None
     }
 

@@ -227,7 +227,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_try_that_hangs_ends_at_its_deadline() {
-        let hang = || Ok(stream::iter(right().into_iter().map(Ok)).chain(stream::pending()).boxed());
+        let hang =
+            || Ok(stream::iter(right().into_iter().map(Ok)).chain(stream::pending()).boxed());
         let began = tokio::time::Instant::now();
         let (error, tries) = outcome(vec![hang(), hang(), hang()], 5).await;
         assert!(error.unwrap_err().contains("no end within 100 s, after 3 tries"));
