@@ -1,97 +1,43 @@
-//! `mine`: seed URLs, WARC files and tables of images in, tables out.
+//! What the command line says.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use magiclens::config::env::SLICE;
 use magiclens::config::{Layers, Scope, slice};
-use magiclens::pipeline::{self, JudgeOptions, Options, Outcome, RunError, RunStage};
-use magiclens::record::{Slice, Tombstones};
-use magiclens::telemetry::{self, LogFormat};
-use tokio_util::sync::CancellationToken;
+use magiclens::pipeline::{Options, RunStage};
+use magiclens::record::Slice;
+use magiclens::telemetry::LogFormat;
 
-/// Many threads free large buffers that others allocated: glibc's malloc keeps a third more of them
-/// from the system than this one.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+use crate::examples;
 
 /// Mines web pages for images that occur together.
 ///
 /// A rerun of the same command goes on where the last one stopped, also after kill -9; a rerun with
 /// only --out uses the configuration that the run directory keeps.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
-struct Cli {
+#[command(version, args_conflicts_with_subcommands = true, after_help = examples::MINE)]
+pub struct Cli {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    pub verb: Option<Verb>,
     #[command(flatten)]
-    run: RunArgs,
+    pub run: RunArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  mine --seed-urls https://example.org/ --out runs/first --set crawl.contact=you@example.org
-  mine --seed-urls seeds.txt --scope domain --max-depth 3 --out runs/second --config my.toml
-  mine --warc crawl.warc.gz --out runs/third --set crawl.contact=you@example.org
-  mine warc-paths --crawl CC-MAIN-2024-10 --slice 0/9000 > part.txt
-  mine --warc part.txt --out runs/cc --config my.toml
-  mine --out runs/first                 go on, or see that nothing is left to do
-  mine --out s3://bucket/run --slice 3/16
-                                        one of 16 processes over one run
-  mine status runs/first                the funnel so far, with reasons
-  mine report runs/first                one HTML file to look at
-  mine serve runs/first                 the same while it runs, to search and to mark triplets
-  mine forget runs/first --domain example.org
-                                        take a site back; then run again
-  mine eval-prompts runs/first --a old.toml --b new.toml
-                                        two prompts over the same pairs
-  mine tune-pairs --out runs/first      which pairs lie between which bounds
-  mine hash-images cirr/dev --out cirr.parquet
-                                        a benchmark's hashes, for --decontaminate
-  mine plan --target-triplets 36.7M --from runs/first
-                                        machines, hours, storage and money for more
-  mine executor --out /shared/run       one of those that --engine http://HOST:PORT,… names
-  mine config                           every key with its value
-
-Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
-3 bad configuration, 4 batch files wait for their results, 5 other slices have parts to make and are not
-at work.";
-
-const EXPORT: &str = "\
-Examples:
-  mine export runs/first --format webdataset
-  mine export runs/first --format webdataset --to s3://bucket/tars
-  mine export runs/first --redo --set export.max_per_domain=1000";
-
-const JUDGE: &str = "\
-Examples:
-  mine judge runs/first --sample 50     are these triplets what they should be?
-  mine eval-prompts runs/first --a old.toml --b new.toml
-  mine judge eval-prompts.parquet --run runs/first --name ann
-  evaluate --benchmark holdout --data runs/first --model runs/a --model-b runs/b --out runs/judge
-  mine judge runs/judge
-  mine judge runs/judge --results       who won so far, with intervals";
-
-const COMPLETIONS: &str = "\
-Examples:
-  source <(mine completions bash)
-  mine completions zsh > \"${fpath[1]}/_mine\"
-  mine completions fish > ~/.config/fish/completions/mine.fish";
-
 #[derive(Subcommand)]
-enum Verb {
+pub enum Verb {
     /// Mine; the default verb.
     Run(RunArgs),
     /// Print the funnel of a run in progress or finished.
+    #[command(after_help = examples::STATUS)]
     Status {
         /// The run directory.
         out: String,
     },
     /// Write a run, in progress or finished, as one HTML file: funnel, rejects, triplets, figures.
+    #[command(after_help = examples::REPORT)]
     Report {
         /// The run directory.
         out: String,
@@ -103,6 +49,7 @@ enum Verb {
         sample: usize,
     },
     /// Serve the same in a browser while the run goes on, with search, and marks that export honours.
+    #[command(after_help = examples::SERVE)]
     Serve {
         /// The run directory.
         out: String,
@@ -111,6 +58,7 @@ enum Verb {
         listen: SocketAddr,
     },
     /// Take pages, domains or images back: leave them out of everything made from now on.
+    #[command(after_help = examples::FORGET)]
     Forget {
         /// The run directory.
         out: String,
@@ -128,11 +76,13 @@ enum Verb {
         cluster: Vec<String>,
     },
     /// Remove what tables, replies and lists still hold of what was forgotten.
+    #[command(after_help = examples::COMPACT)]
     Compact {
         /// The run directory.
         out: String,
     },
     /// Fetch the images of a dataset that was exported without them; report what is lost.
+    #[command(after_help = examples::REHYDRATE)]
     Rehydrate {
         /// Folder of shards.
         dir: String,
@@ -143,6 +93,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Have two prompts or models write instructions for the same pairs of a run, into one table.
+    #[command(after_help = examples::EVAL_PROMPTS)]
     EvalPrompts {
         /// The run directory.
         out: String,
@@ -160,6 +111,7 @@ enum Verb {
         table: PathBuf,
     },
     /// Show how alike the images of a run's pages are, to pick the bounds of [pair] by eye.
+    #[command(after_help = examples::TUNE_PAIRS)]
     TunePairs {
         /// The run directory, with stages up to describe (and embed) done.
         #[arg(long, value_name = "DIR")]
@@ -171,6 +123,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Print which WARC files a part of a Common Crawl crawl consists of, as a list for --warc.
+    #[command(after_help = examples::WARC_PATHS)]
     WarcPaths {
         /// The crawl, such as CC-MAIN-2024-10.
         #[arg(long, value_name = "ID")]
@@ -188,6 +141,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Write the hashes of a folder's images to a file, for --decontaminate by whoever lacks the images.
+    #[command(after_help = examples::HASH_IMAGES)]
     HashImages {
         /// The folder.
         folder: PathBuf,
@@ -198,6 +152,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Say what a number of triplets will take, by what a finished run took.
+    #[command(after_help = examples::PLAN)]
     Plan {
         /// How many triplets are wanted, such as 36.7M.
         #[arg(long, value_name = "N")]
@@ -212,7 +167,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Make the shards of a run that has all stages before; as tar files too where asked.
-    #[command(after_help = EXPORT)]
+    #[command(after_help = examples::EXPORT)]
     Export {
         /// The run directory.
         out: String,
@@ -229,7 +184,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Judge blind, in the browser: two prompts, two models' results, or a run's triplets.
-    #[command(after_help = JUDGE)]
+    #[command(after_help = examples::JUDGE)]
     Judge {
         /// A table of eval-prompts, a folder of `evaluate --model-b`, or a run directory.
         what: String,
@@ -253,13 +208,14 @@ enum Verb {
         results: bool,
     },
     /// Print a shell's completions of this command.
-    #[command(after_help = COMPLETIONS)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: Shell,
     },
     /// Work on parts of global plans for a `mine --engine` over the same run directory, until the process
     /// ends (feature `cluster`).
+    #[command(after_help = examples::EXECUTOR)]
     Executor {
         /// The run directory, as this machine sees it.
         #[arg(long, value_name = "DIR")]
@@ -271,6 +227,7 @@ enum Verb {
         layers: ConfigArgs,
     },
     /// Print the configuration in force.
+    #[command(after_help = examples::CONFIG)]
     Config {
         /// A run directory whose kept configuration is used.
         #[arg(long)]
@@ -281,7 +238,7 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ExportFormat {
+pub enum ExportFormat {
     /// Shards in triplets/, as every run makes them.
     Parquet,
     /// A tar file for each shard, for WebDataset.
@@ -289,17 +246,17 @@ enum ExportFormat {
 }
 
 #[derive(Args)]
-struct ConfigArgs {
+pub struct ConfigArgs {
     /// Configuration file; else ./pipeline.toml, if there is one.
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// One key, such as crawl.max_depth=3. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub set: Vec<String>,
 }
 
 #[derive(Args)]
-struct RunArgs {
+pub struct RunArgs {
     /// URLs to begin at, or files with one URL a line.
     #[arg(long, value_name = "FILE|URL", num_args = 1..)]
     seed_urls: Vec<String>,
@@ -354,7 +311,7 @@ struct RunArgs {
     metrics: Option<String>,
     /// How log lines look.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log: LogFormat,
+    pub log: LogFormat,
 }
 
 fn slice_of(text: &str) -> Result<Slice, String> {
@@ -362,7 +319,7 @@ fn slice_of(text: &str) -> Result<Slice, String> {
 }
 
 impl ConfigArgs {
-    fn layers(self) -> Layers {
+    pub fn layers(self) -> Layers {
         Layers {
             found: Some("pipeline.toml".into()),
             run_dir: None,
@@ -373,7 +330,7 @@ impl ConfigArgs {
 }
 
 impl RunArgs {
-    fn options(self) -> Options {
+    pub fn options(self) -> Options {
         let mut set = Vec::new();
         set.extend(self.scope.map(|scope| format!("crawl.scope={scope:?}").to_lowercase()));
         set.extend(self.max_depth.map(|n| format!("crawl.max_depth={n}")));
@@ -402,127 +359,41 @@ impl RunArgs {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli).await {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::TooManyFailures) => ExitCode::from(2),
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::from(error.exit_code())
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_has_examples_that_parse() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "run");
+        for help in verbs.map(|verb| verb.get_after_help().map(ToString::to_string)) {
+            let help = help.expect("a verb without examples");
+            let commands = help.lines().filter_map(|line| line.trim().strip_prefix("mine "));
+            let mut found = 0;
+            for words in commands {
+                // What it does stands behind it, at column 40 or with spaces between.
+                let words = words.split("  ").next().unwrap_or_default();
+                let words = words.split([';', '>', '&', '|']).next().unwrap_or_default();
+                let parsed =
+                    Cli::try_parse_from(["mine"].into_iter().chain(words.split_whitespace()));
+                assert!(parsed.is_ok(), "mine {words}: {}", parsed.err().unwrap());
+                found += 1;
+            }
+            assert!(found > 0 || help.contains("mine completions"), "{help}");
         }
     }
-}
 
-async fn execute(cli: Cli) -> Result<Outcome, RunError> {
-    let run = match cli.verb {
-        None => cli.run,
-        Some(Verb::Run(run)) => run,
-        Some(Verb::Export { out, format, to, redo, layers }) => {
-            return export(out, format, to, redo, layers).await;
+    #[test]
+    fn completions_know_the_verbs() {
+        let mut script = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut Cli::command(), "mine", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for word in ["webdataset", "eval-prompts", "--seed-urls"] {
+            assert!(script.contains(word), "{word}");
         }
-        Some(verb) => {
-            telemetry::init(LogFormat::Text);
-            other(verb).await?;
-            return Ok(Outcome::Done);
-        }
-    };
-    let bars = telemetry::init(run.log);
-    let stop = CancellationToken::new();
-    tokio::spawn(watch_ctrl_c(stop.clone()));
-    pipeline::run(&run.options(), &bars, stop).await
-}
-
-async fn export(
-    out: String,
-    format: ExportFormat,
-    to: Option<String>,
-    redo: bool,
-    layers: ConfigArgs,
-) -> Result<Outcome, RunError> {
-    let bars = telemetry::init(LogFormat::Text);
-    let stop = CancellationToken::new();
-    tokio::spawn(watch_ctrl_c(stop.clone()));
-    let options = Options {
-        config: layers.config,
-        set: layers.set,
-        stages: Some("export".into()),
-        redo: redo.then_some(RunStage::Export),
-        out,
-        ..Options::default()
-    };
-    let outcome = pipeline::run(&options, &bars, stop.clone()).await?;
-    if format == ExportFormat::Webdataset {
-        pipeline::webdataset(&options.out, to.as_deref(), &stop).await?;
-    }
-    Ok(outcome)
-}
-
-async fn other(verb: Verb) -> Result<(), RunError> {
-    match verb {
-        Verb::Judge { what, run, sample, name, verdicts, listen, results } => {
-            let options =
-                JudgeOptions { what, run, sample, judge: name, verdicts, listen, results };
-            pipeline::judge(&options).await
-        }
-        Verb::Run(_) | Verb::Export { .. } => unreachable!("the caller handles what runs stages"),
-        Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "mine", &mut std::io::stdout());
-            Ok(())
-        }
-        Verb::Status { out } => pipeline::status(&out).await,
-        Verb::Report { out, html, sample } => pipeline::report(&out, html, sample).await,
-        Verb::Serve { out, listen } => pipeline::serve(&out, listen).await,
-        Verb::Forget { out, url, domain, sha256, cluster } => {
-            let set = |values: Vec<String>| values.into_iter().collect();
-            let (urls, domains) = (set(url), set(domain));
-            let what = Tombstones { urls, domains, sha256: set(sha256), clusters: set(cluster) };
-            pipeline::forget(&out, what).await
-        }
-        Verb::Compact { out } => pipeline::compact(&out).await,
-        Verb::Rehydrate { dir, out, layers } => {
-            let stop = CancellationToken::new();
-            tokio::spawn(watch_ctrl_c(stop.clone()));
-            pipeline::rehydrate(&dir, &out, &layers.layers(), stop).await
-        }
-        Verb::EvalPrompts { out, a, b, sample, table } => {
-            let stop = CancellationToken::new();
-            tokio::spawn(watch_ctrl_c(stop.clone()));
-            pipeline::eval_prompts(&out, [a, b], sample, &table, stop).await
-        }
-        Verb::TunePairs { out, html, layers } => {
-            pipeline::tune_pairs(&out, html, &layers.layers()).await
-        }
-        Verb::WarcPaths { crawl, slice, base, list, layers } => {
-            let config = layers.layers().load()?;
-            pipeline::warc_paths(&crawl, slice, &base, list.as_deref(), &config).await
-        }
-        Verb::HashImages { folder, out, layers } => {
-            pipeline::hash_images(&folder, &out, &layers.layers()).await
-        }
-        Verb::Plan { target_triplets, from, json, layers } => {
-            pipeline::plan(&from, &target_triplets, &layers.layers(), json).await
-        }
-        Verb::Executor { out, listen, layers } => {
-            pipeline::executor(&out, &listen, &layers.layers()).await
-        }
-        Verb::Config { out, layers } => {
-            pipeline::print_config(out.as_deref(), &layers.layers()).await
-        }
-    }
-}
-
-/// The first Ctrl-C drains, the second quits.
-async fn watch_ctrl_c(stop: CancellationToken) {
-    let mut pressed = 0;
-    while tokio::signal::ctrl_c().await.is_ok() {
-        pressed += 1;
-        if pressed > 1 {
-            let _ = writeln!(std::io::stderr(), "quitting at once; what was committed is kept");
-            std::process::exit(1);
-        }
-        stop.cancel();
-        tracing::warn!("finishing what is in flight; press Ctrl-C again to quit at once");
     }
 }
