@@ -16,6 +16,7 @@ use crate::stages::export::decontaminate::{
     self as lists, Benchmark, Folder, Hashed, Listed, Vectors, read, write,
 };
 use crate::stages::vectors;
+use crate::telemetry::say;
 
 /// The key that names benchmarks.
 const KEY: &str = "decontaminate.benchmarks";
@@ -78,7 +79,6 @@ pub(super) async fn benchmarks(ctx: &Context) -> Result<Vec<Benchmark>, StageErr
 }
 
 /// Writes the hashes of a folder's images to a file: `mine hash-images`.
-#[expect(clippy::print_stdout, reason = "what was hashed is this command's output")]
 pub async fn hash_images(folder: &Path, out: &Path, layers: &Layers) -> Result<(), RunError> {
     let limits = layers.load()?.fetch;
     let folder = Folder::open("hash-images", folder)?;
@@ -90,7 +90,11 @@ pub async fn hash_images(folder: &Path, out: &Path, layers: &Layers) -> Result<(
     }
     let images = listed.len();
     write(out, &listed).await?;
-    println!("{images} images hashed, {} not readable: {}", undecodable.len(), out.display());
+    say(format_args!(
+        "{images} images hashed, {} not readable: {}",
+        undecodable.len(),
+        out.display()
+    ));
     say_unreadable(&undecodable);
     Ok(())
 }

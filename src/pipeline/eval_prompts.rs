@@ -14,9 +14,9 @@ use crate::stages::context::StageError;
 use crate::stages::instruct::{Inputs, compare};
 use crate::store::{Kept, RunDir, Store};
 use crate::table::{DESCRIPTIONS, GROUPS, PAIRS};
+use crate::telemetry::say;
 
 /// Asks both configurations about the same `sample` pairs of a run and writes `table`.
-#[expect(clippy::print_stdout, reason = "the counts are this command's output")]
 pub async fn eval_prompts(
     out: &str,
     files: [PathBuf; 2],
@@ -31,7 +31,10 @@ pub async fn eval_prompts(
     let Some(session) = session else { return Err(StageError::Interrupted.into()) };
     let outcome = compare(&session.dir, &kept, files, sample, table, stop).await;
     let [pairs, a, b] = session.end(outcome).await?;
-    println!("{pairs} pairs; with an instruction: {a} by A, {b} by B; {}", table.display());
+    say(format_args!(
+        "{pairs} pairs; with an instruction: {a} by A, {b} by B; {}",
+        table.display()
+    ));
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::http::{Client, FetchError, encoding};
 use crate::record::Slice;
 use crate::stages::archives::is_url;
 use crate::store::{Objects, is_remote};
+use crate::telemetry::say;
 
 /// Cap on a list, as it lies there and unpacked: a crawl's has 90,000 lines of 140 bytes.
 const MAX_BYTES: usize = 256 << 20;
@@ -80,7 +81,6 @@ pub(super) fn resolve(list: &str, line: &str, base: &str) -> String {
 
 /// Prints a slice of a crawl's list of WARC files, each as a URL: lines k ≡ i mod n, so that slices
 /// are of one size and together are all.
-#[expect(clippy::print_stdout, reason = "the list is this command's output")]
 pub async fn warc_paths(
     crawl: &str,
     slice: Slice,
@@ -97,7 +97,7 @@ pub async fn warc_paths(
         .skip(slice.index as usize)
         .step_by(slice.of as usize)
     {
-        println!("{}", resolve(name, line, base));
+        say(resolve(name, line, base));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::view::{Viewed, page, pictures};
 use crate::record::Mark;
 use crate::store::{StoreError, read_reviews};
 use crate::table::TRIPLET_PLAN;
+use crate::telemetry::say;
 
 /// The file in the run directory.
 const FILE: &str = "report.html";
@@ -36,7 +37,6 @@ struct Pictured {
 }
 
 /// Writes the report of a run, in progress or finished, with `sample` triplets at most; says where.
-#[expect(clippy::print_stdout, reason = "where the report lies is this command's output")]
 pub async fn report(run: &str, html: Option<PathBuf>, sample: usize) -> Result<(), RunError> {
     let viewed = Viewed::open(run).await?;
     let (triplets, cards) = read(&viewed, sample).await?;
@@ -45,7 +45,7 @@ pub async fn report(run: &str, html: Option<PathBuf>, sample: usize) -> Result<(
     let cards = pictured(&viewed, cards).await?;
     let page = page::report(&Data { survey, examples, cards });
     let (bytes, place) = (page.len(), put(&viewed, html, page).await?);
-    println!("Report: {place} ({some} of {all} triplets, {:.1} MB)", bytes as f64 / 1e6);
+    say(format_args!("Report: {place} ({some} of {all} triplets, {:.1} MB)", bytes as f64 / 1e6));
     Ok(())
 }
 

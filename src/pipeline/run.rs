@@ -27,7 +27,7 @@ use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
     IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
-use crate::telemetry::{Progress, exporter, funnel};
+use crate::telemetry::{Progress, exporter, funnel, say};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -253,6 +253,8 @@ async fn work(
     metrics: Option<SocketAddr>,
     bars: &MultiProgress,
 ) -> Result<Outcome, RunError> {
+    // First, so that what cannot be made anew is not removed.
+    check(ctx, range, options.redo).await?;
     if let Some(stage) = options.redo {
         redo(&ctx.run, stage).await?;
     }
@@ -265,7 +267,6 @@ async fn work(
     if is_new || options.redo.is_some() {
         ctx.run.keep(&kept_now).await?;
     }
-    check(ctx, range.0, range.1).await?;
     let board = Board::new(ctx);
     if let Some(at) = metrics {
         board.serve(at).await?;
@@ -336,14 +337,19 @@ pub(super) async fn context(
 }
 
 /// What a later stage lacks is said now, and not after the crawl.
-async fn check(ctx: &Context, first: RunStage, last: RunStage) -> Result<(), StageError> {
+async fn check(
+    ctx: &Context,
+    (first, last): (RunStage, RunStage),
+    redo: Option<RunStage>,
+) -> Result<(), StageError> {
     let steps = [
         (RunStage::Describe, DESCRIPTIONS),
         (RunStage::Embed, EMBEDDINGS),
         (RunStage::Instruct, INSTRUCTIONS),
     ];
     for (stage, table) in steps {
-        let is_begun = !ctx.run.manifests(table).await?.is_empty();
+        let stays = redo.is_none_or(|redo| stage < redo);
+        let is_begun = stays && !ctx.run.manifests(table).await?.is_empty();
         if !(first..=last).contains(&stage) || is_begun {
             continue;
         }
@@ -382,15 +388,14 @@ async fn stages(
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the funnel is this command's output")]
 async fn report(ctx: &Context) -> Result<Outcome, RunError> {
     let steps = steps(&ctx.run, &ctx.config).await?;
-    println!("{}", funnel(&steps));
+    say(funnel(&steps));
     if let Some(text) = spending(&ctx.run).await? {
-        println!("{text}");
+        say(text);
     }
     if let Some(table) = wording(&ctx.run).await? {
-        println!("{table}");
+        say(table);
     }
     tracing::info!(requests = ctx.client.requests(), "requests sent");
     let budget = ctx.config.run.failure_budget;
@@ -449,7 +454,6 @@ fn forecast_line(stage: RunStage, forecast: Option<Forecast>) -> String {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the plan is this command's output")]
 async fn dry_run(
     options: &Options,
     layers: &Layers,
@@ -466,23 +470,23 @@ async fn dry_run(
     let inputs =
         inputs::find(options, kept.as_ref(), &config, &Objects::default(), (first, last)).await?;
     Client::new(&config)?;
-    println!("would mine into {} (nothing is requested or written now)", options.out);
+    say(format_args!("would mine into {} (nothing is requested or written now)", options.out));
     for url in inputs.seeds.urls() {
-        println!("  seed  {url}");
+        say(format_args!("  seed  {url}"));
     }
     for archive in &inputs.archives {
-        println!("  warc  {archive}");
+        say(format_args!("  warc  {archive}"));
     }
     for table in &inputs.tables {
-        println!("  table {table}");
+        say(format_args!("  table {table}"));
     }
-    println!(
+    say(format_args!(
         "  scope {:?}, at most {} links deep, {} pages a host, {} requests/s a host",
         config.crawl.scope,
         config.crawl.max_depth,
         config.crawl.max_pages_per_host,
         config.http.host_rate,
-    );
+    ));
     let wanted =
         STEPS.iter().filter(|step| (first..=last).contains(&step.stage) && step.is_wanted(&config));
     for step in wanted {
@@ -490,11 +494,15 @@ async fn dry_run(
             Some(dir) => dir.manifests(step.table).await?.len(),
             None => 0,
         };
-        println!("  {:8} → {}: {committed} parts are there", step.stage.name(), step.table);
+        say(format_args!(
+            "  {:8} → {}: {committed} parts are there",
+            step.stage.name(),
+            step.table
+        ));
     }
     if let Some(dir) = &known {
         for (stage, forecast) in forecasts(dir, &config, first, last).await? {
-            println!("  {}", forecast_line(stage, forecast));
+            say(format_args!("  {}", forecast_line(stage, forecast)));
         }
     }
     Ok(Outcome::Done)

@@ -15,7 +15,7 @@ use crate::table::{
     ARCHIVED_IMAGES, DESCRIPTIONS, EMBEDDINGS, FETCH_LIST, GROUPS, IMAGE_CLUSTERS, IMAGE_USES,
     IMAGES, INSTRUCTIONS, OCCURRENCES, PAGES, PAIRS, TEST_POOL, TRIPLET_PLAN, TRIPLETS,
 };
-use crate::telemetry::{Step, funnel};
+use crate::telemetry::{Step, funnel, say};
 
 /// One line of the funnel.
 pub(super) struct StepInfo {
@@ -52,28 +52,26 @@ pub(super) const STEPS: [StepInfo; 15] = [
 ];
 
 /// Prints the funnel of a run in progress or finished.
-#[expect(clippy::print_stdout, reason = "the status is this command's output")]
 pub async fn status(out: &str) -> Result<(), RunError> {
     let (dir, config) = open(out).await?;
-    println!("{}", funnel(&steps(&dir, &config).await?));
+    say(funnel(&steps(&dir, &config).await?));
     if let Some(text) = spending(&dir).await? {
-        println!("{text}");
+        say(text);
     }
     if let Some(text) = slices(&dir, &config).await? {
-        println!("{text}");
+        say(text);
     }
     Ok(())
 }
 
 /// Prints the configuration in force for a run directory, or for a new one.
-#[expect(clippy::print_stdout, reason = "the configuration is this command's output")]
 pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunError> {
     let mut layers = layers.clone();
     if let Some(out) = out {
         let kept = existing(out).await?.kept().await?;
         layers.run_dir = kept.map(|kept| kept.config);
     }
-    print!("{}", toml::to_string(&layers.load()?).expect("a configuration is plain data"));
+    say(toml::to_string(&layers.load()?).expect("a configuration is plain data"));
     Ok(())
 }
 

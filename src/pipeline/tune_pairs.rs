@@ -8,13 +8,13 @@ use crate::config::Layers;
 use crate::stages::pair::{Inputs, tune};
 use crate::store::StoreError;
 use crate::table::{DESCRIPTIONS, EMBEDDINGS, GROUPS, IMAGES};
+use crate::telemetry::say;
 
 /// The page of examples in the run directory.
 const PAGE: &str = "tune-pairs.html";
 
 /// Prints both histograms and writes a page of examples. `layers` may try other bounds, a wider window or
 /// another similarity that the run has vectors for.
-#[expect(clippy::print_stdout, reason = "the histograms are this command's output")]
 pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Result<(), RunError> {
     let dir = existing(out).await?;
     let kept = dir.kept().await?.unwrap_or_default();
@@ -26,8 +26,8 @@ pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Re
         embeddings: dir.manifests(EMBEDDINGS).await?,
     };
     let survey = tune::survey(&config, dir.store(), &inputs).await?;
-    println!("{}", survey.table());
-    println!("Apply bounds with\n  {}", survey.command(out));
+    say(survey.table());
+    say(format_args!("Apply bounds with\n  {}", survey.command(out)));
     let page = survey.page(out, dir.store(), &dir.manifests(IMAGES).await?).await?;
     let place = match html {
         Some(path) => {
@@ -40,6 +40,6 @@ pub async fn tune_pairs(out: &str, html: Option<PathBuf>, layers: &Layers) -> Re
             format!("{}/{PAGE}", dir.store().location())
         }
     };
-    println!("Examples: {place}");
+    say(format_args!("Examples: {place}"));
     Ok(())
 }

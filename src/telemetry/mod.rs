@@ -8,6 +8,7 @@ mod log;
 pub mod metrics;
 mod process;
 mod progress;
+mod say;
 mod visible;
 
 pub use clock::TokioClock;
@@ -15,4 +16,5 @@ pub use funnel::{Step, funnel};
 pub use log::{LogFormat, init};
 pub use process::{Resources, resources};
 pub use progress::Progress;
+pub use say::say;
 pub use visible::{excerpt, visible};

@@ -70,6 +70,29 @@ async fn status_tells_a_finished_run_from_none() {
     let finished = status("run").await;
     assert_eq!(text(&finished.stdout), text(&ran.stdout), "the same funnel, then and later");
     assert!(!text(&finished.stdout).contains("parts"), "{}", text(&finished.stdout));
+
+    // As before `| head`, once it has seen enough.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = mine(mined.folder.path());
+    command.args(["status", "run"]).stdout(writer);
+    let unread = run(command).await;
+    assert!(unread.status.success(), "{}", text(&unread.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_made_anew_is_not_removed() {
+    let mined = Mined::serve(&small()).await;
+    let before = mined.tables_after_run("run").await;
+    let mut command = mined.command("run");
+    command.args(["--redo", "instruct", "--set", "instruct.provider=openai"]);
+    let refused = run(command).await;
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
+    let mut command = mine(mined.folder.path());
+    command.args(["--out", "run"]);
+    let again = run(command).await;
+    assert!(again.status.success(), "the value was not kept: {}", text(&again.stderr));
+    assert_eq!(mined.tables("run").await.difference(&before), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,7 @@ async fn image(
     })?;
     let bytes = bytes.ok_or_else(gone)?;
     // Only what is an image is sent as something that a browser shows.
-    let kind = Format::sniff(&bytes).map(|format| format!("image/{}", format.as_str()));
+    let kind = Format::sniff(&bytes).ok().map(|format| format!("image/{}", format.as_str()));
     let kind = kind.ok_or_else(gone)?;
     Ok((
         [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, max-age=600".into())],

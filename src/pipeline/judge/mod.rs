@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::RunError;
 use crate::store::{StoreError, is_remote};
+use crate::telemetry::say;
 use crate::web::{Site, Token, WebError, stopped};
 use subject::Subject;
 use tally::Tally;
@@ -78,7 +79,6 @@ pub struct JudgeOptions {
 }
 
 /// Serves the page until Ctrl-C, then prints how it stands; or only prints.
-#[expect(clippy::print_stdout, reason = "the result is this command's output")]
 pub async fn judge(options: &JudgeOptions) -> Result<(), RunError> {
     let subject = subject::read(options).await?;
     let path = match &options.verdicts {
@@ -89,7 +89,7 @@ pub async fn judge(options: &JudgeOptions) -> Result<(), RunError> {
         serve(options, &subject, &path).await?;
     }
     let verdicts = Verdicts::read(&path)?;
-    println!("{}", Tally::of(&subject, &verdicts).table());
+    say(Tally::of(&subject, &verdicts).table());
     Ok(())
 }
 

@@ -62,7 +62,7 @@ impl Tally {
     /// For the terminal.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header(["", "items", "share", "95 %"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["", "items", "share", "95 %"]);
         for row in &self.rows {
             let [low, share, high] = interval(row.count, row.of);
             let (share, bounds) = match row.of {

@@ -9,10 +9,10 @@ use serde_json::json;
 use super::RunError;
 use super::status::existing;
 use crate::config::Layers;
+use crate::telemetry::say;
 use estimate::{Layout, estimate, number};
 
 /// Prints the plan as tables, or as JSON. `layers` may bring other prices, machines and yields.
-#[expect(clippy::print_stdout, reason = "the plan is this command's output")]
 pub async fn plan(
     from: &str,
     target: &str,
@@ -31,9 +31,9 @@ pub async fn plan(
     let found = estimate(&run, target, &config.plan, layout);
     if as_json {
         let all = json!({ "measured": run, "prices": config.plan, "estimate": found });
-        println!("{}", serde_json::to_string_pretty(&all).expect("a plan is plain data"));
+        say(serde_json::to_string_pretty(&all).expect("a plan is plain data"));
     } else {
-        print!("{}", report::report(&run, &found, &config.plan));
+        say(report::report(&run, &found, &config.plan));
     }
     Ok(())
 }

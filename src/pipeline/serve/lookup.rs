@@ -125,7 +125,7 @@ async fn query<R: Row>(
     if parts.iter().all(|part| part.rows(output) == 0) {
         return Ok(Vec::new());
     }
-    let session = Sql::new(live.viewed.dir.store(), MEMORY)?;
+    let mut session = Sql::new(live.viewed.dir.store(), MEMORY)?;
     session.register("rows", parts, output).await?;
     session.query::<R>(sql).await?.collect().await
 }
