@@ -22,9 +22,9 @@ use crate::store::FORMAT_VERSION;
 /// A connection that cannot be made by then cannot be made.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A peer is asked for a sign of life this often…
-const ALIVE_EVERY: Duration = Duration::from_secs(10);
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// …and has this long to give one: a machine that lost its power closes no connection.
-const ALIVE_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(20);
 
 const VERSION: &str = "x-magiclens-version";
 const TOKEN: &str = "x-magiclens-token";

@@ -18,7 +18,7 @@ use tonic::transport::server::TcpIncoming;
 use url::Url;
 
 use super::NotBuilt;
-use super::channels::{Channels, Pass};
+use super::channels::{ALIVE_EVERY, ALIVE_WITHIN, Channels, Pass};
 use crate::config::Config;
 use crate::store::sql::{base, settings};
 use crate::store::{Store, StoreError};
@@ -66,9 +66,12 @@ impl Executor {
         let Self { worker, pass } = self;
         let checked = move |call: Request<()>| pass.check(call.metadata().as_ref()).map(|()| call);
         let service = InterceptedService::new(worker.into_worker_server(), checked);
-        let served = Server::builder().add_service(service);
-        let served = served.serve_with_incoming(TcpIncoming::from(listener)).await;
-        served.map_err(|error| StoreError::Engine { problem: error.to_string() })
+        let served = Server::builder()
+            .http2_keepalive_interval(Some(ALIVE_EVERY))
+            .http2_keepalive_timeout(Some(ALIVE_WITHIN))
+            .add_service(service)
+            .serve_with_incoming(TcpIncoming::from(listener));
+        served.await.map_err(|error| StoreError::Engine { problem: error.to_string() })
     }
 }
 
