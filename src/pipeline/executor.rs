@@ -36,12 +36,17 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
     Ok(served.map_err(|error| refuse(error.to_string()))??)
 }
 
+/// Plans are read and made by functions that call themselves as deep as plans are nested.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Works on a runtime of its own, with as many threads as are configured.
 async fn on_threads<T: Send + 'static>(
     threads: usize,
     work: impl Future<Output = T> + Send + 'static,
 ) -> std::io::Result<T> {
-    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let mut builder = Builder::new_multi_thread();
+    let builder = builder.worker_threads(threads).thread_stack_size(STACK_BYTES);
+    let runtime = builder.enable_all().build()?;
     let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
     Ok(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
 }

@@ -39,19 +39,13 @@ pub struct Plan<'a> {
     pub select: String,
     /// Columns that it is ordered by; no two rows agree in all of them.
     pub key: &'a [&'a str],
-    /// A query that counts its rows by a shorter way than itself, where there is one.
+    /// A query for one number, `rows`: how many there are, by a shorter way than itself where there is one.
     pub count: Option<String>,
 }
 
 impl Plan<'_> {
     pub(super) fn sql(&self) -> String {
         format!("{} ORDER BY {}", self.select, self.key.join(", "))
-    }
-
-    /// How many rows there have to be: one row with a column `rows`.
-    fn count_sql(&self) -> String {
-        let count = || format!("SELECT count(*) AS rows FROM ({}) AS counted", self.select);
-        self.count.clone().unwrap_or_else(count)
     }
 }
 
@@ -124,8 +118,18 @@ impl Sql {
 
     /// How many rows a plan has to have, counted in this process.
     pub async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
-        let counts = self.query::<Count>(&plan.count_sql()).await?.collect().await?;
-        Ok(counts.iter().map(|count| count.rows.unsigned_abs()).sum())
+        if let Some(sql) = &plan.count {
+            let counts = self.query::<Count>(sql).await?.collect().await?;
+            return Ok(counts.iter().map(|count| count.rows.unsigned_abs()).sum());
+        }
+        let failed = |problem: String| StoreError::corrupt("plan", problem);
+        let batches = stream(&self.session, &plan.select).await;
+        let mut batches = batches.map_err(|error| failed(error.to_string()))?;
+        let mut rows = 0;
+        while let Some(batch) = batches.next().await {
+            rows += batch.map_err(failed)?.num_rows() as u64;
+        }
+        Ok(rows)
     }
 }
 

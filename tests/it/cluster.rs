@@ -16,6 +16,19 @@ fn options() -> Options {
     Options { sites: 4, odd: false, hostile: false, ..Options::default() }
 }
 
+/// A served world that is mined, once in one process, with splits and caps that all plans have work from.
+async fn mined() -> (Mined, Tables) {
+    let mined = Mined::serve_few_parts(&options()).await;
+    let path = mined.folder.path().join("mine.toml");
+    let export = "[export]\ntest_share = 0.5\nmax_per_domain = 12\nmax_per_cluster = 2\n";
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, config + export).unwrap();
+    let alone = mined.tables_after_run("run").await;
+    assert!(alone.triplets.len() > 10 && alone.images.len() > 50, "{}", alone.triplets.len());
+    assert!(alone.test_pool.len() > 10 && !alone.rejects_of("triplets").is_empty());
+    (mined, alone)
+}
+
 /// `mine executor` for as long as a test holds it.
 struct Executor {
     process: Child,
@@ -75,41 +88,37 @@ fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_executors_give_the_rows_of_one_process() {
-    let mined = Mined::serve(&options()).await;
-    let alone = mined.tables_after_run("alone").await;
-    assert!(alone.triplets.len() > 20 && alone.images.len() > 50);
-    for threads in [1, 2, 4] {
-        let out = format!("threads-{threads}");
-        let start = || Executor::start(mined.folder.path(), &out, threads, &[]);
-        let executors = [start(), start()];
-        let mut command = mined.command(&out);
-        command.args(["--engine", &engine(&executors), "--set"]);
-        command.arg(format!("run.cpu_threads={threads}"));
-        let output = run(command).await;
-        assert!(output.status.success(), "{}", stderr(&output));
-        assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 7, "plans");
-        assert!(executors.iter().all(|executor| executor.parts() > 10), "each has its parts");
-        assert_eq!(alone.difference(&mined.tables(&out).await), None, "{threads} threads");
-    }
-}
-
-/// Makes everything from `group` on anew, on executors.
-fn again(mined: &Mined, out: &str, executors: &[Executor]) -> Command {
+/// Makes everything from a stage on anew, on executors.
+fn again(mined: &Mined, stage: &str, executors: &[Executor]) -> Command {
     let mut command = mine(mined.folder.path());
-    command.args(["--out", out, "--redo", "group", "--engine", &engine(executors)]);
+    command.args(["--out", "run", "--redo", stage, "--engine", &engine(executors)]);
     command.args(["--set", "store.engine_deadline_s=100"]);
     command
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_executors_give_the_rows_of_one_process() {
+    let (mined, alone) = mined().await;
+    for threads in [1, 2, 4] {
+        let start = || Executor::start(mined.folder.path(), "run", threads, &[]);
+        let executors = [start(), start()];
+        let mut command = again(&mined, "fetch", &executors);
+        command.arg("--set").arg(format!("run.cpu_threads={threads}"));
+        let output = run(command).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        // One of `fetch`, three of `group`, three of `export`.
+        assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 7);
+        assert!(executors.iter().all(|executor| executor.parts() > 10), "each has its parts");
+        assert_eq!(alone.difference(&mined.tables("run").await), None, "{threads} threads");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn executors_that_are_killed_cost_a_try_and_no_row() {
-    let mined = Mined::serve(&options()).await;
-    let alone = mined.tables_after_run("run").await;
+    let (mined, alone) = mined().await;
     let start = || Executor::start(mined.folder.path(), "run", 2, &[]);
     let mut executors = [start(), start()];
-    let output = run(again(&mined, "run", &executors)).await;
+    let output = run(again(&mined, "group", &executors)).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let parts = executors[0].parts().min(executors[1].parts());
     assert_eq!(alone.difference(&mined.tables("run").await), None);
@@ -119,7 +128,7 @@ async fn executors_that_are_killed_cost_a_try_and_no_row() {
         let victim = rng.below(2);
         // Early and late: with the first part of the first plan, up to one of the last plan's.
         let at = executors[victim].parts() + 1 + rng.below(parts);
-        let mut command = again(&mined, "run", &executors);
+        let mut command = again(&mined, "group", &executors);
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
         while executors[victim].parts() < at && !ended.is_finished() {
@@ -141,19 +150,19 @@ async fn executors_that_are_killed_cost_a_try_and_no_row() {
             executors[victim] = restart(&port);
         }
     }
+    eprintln!("{landed} kills came while a plan was worked on");
     assert!(landed > 0, "no kill came while a plan was worked on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_coordinator_is_started_again() {
-    let mined = Mined::serve(&options()).await;
-    let alone = mined.tables_after_run("run").await;
+    let (mined, alone) = mined().await;
     let start = || Executor::start(mined.folder.path(), "run", 2, &[]);
     let executors = [start(), start()];
     let mut rng = Rng::new(4);
     for _ in 0..soak(1, 4) {
         let at = executors[0].parts() + 1 + rng.below(20);
-        let mut command = again(&mined, "run", &executors);
+        let mut command = again(&mined, "group", &executors);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while executors[0].parts() < at && child.try_wait().unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -170,25 +179,22 @@ async fn a_killed_coordinator_is_started_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_executors_nothing_is_committed_and_another_engine_goes_on() {
-    let mined = Mined::serve(&options()).await;
-    let alone = mined.tables_after_run("alone").await;
-    let mut executor = Executor::start(mined.folder.path(), "run", 1, &[]);
-    executor.kill();
-    let mut command = mined.command("run");
-    command.args(["--engine", &executor.url, "--set", "store.engine_tries=2"]);
+    let (mined, alone) = mined().await;
+    let mut executors = [Executor::start(mined.folder.path(), "run", 1, &[])];
+    executors[0].kill();
+    let mut command = again(&mined, "fetch", &executors);
+    command.args(["--set", "store.engine_tries=2"]);
     let output = run(command).await;
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("no executor answers (--engine local needs none), after 2 tries"),
-        "{said}"
-    );
+    let expected = "no executor answers (--engine local needs none), after 2 tries";
+    assert!(said.contains(expected), "{said}");
     let dir = RunDir::open(mined.folder.path().join("run").to_str().unwrap()).unwrap();
-    assert!(!dir.manifests("pages").await.unwrap().is_empty());
+    assert!(!dir.manifests("image_uses").await.unwrap().is_empty());
     assert!(dir.manifests("fetch_list").await.unwrap().is_empty());
 
-    let mut command = mined.command("run");
-    command.args(["--engine", "local"]);
+    let mut command = mine(mined.folder.path());
+    command.args(["--out", "run", "--engine", "local"]);
     let output = run(command).await;
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(alone.difference(&mined.tables("run").await), None);
@@ -196,21 +202,25 @@ async fn without_executors_nothing_is_committed_and_another_engine_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executors_work_for_those_with_the_token_only() {
-    let mined = Mined::serve(&options()).await;
+    let mined = Mined::serve_few_parts(&options()).await;
     let token = [("MAGICLENS_ENGINE_TOKEN", "a secret between the two")];
-    let executor = Executor::start(mined.folder.path(), "run", 1, &token);
-    let mut command = mined.command("run");
-    command.args(["--engine", &executor.url]);
-    let output = run(command).await;
+    let start = || Executor::start(mined.folder.path(), "run", 1, &token);
+    let executors = [start(), start()];
+    let fetch = || {
+        let mut command = mined.command("run");
+        command.args(["--stages", "collect..fetch", "--engine", &engine(&executors)]);
+        command
+    };
+    let output = run(fetch()).await;
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("refuses: MAGICLENS_ENGINE_TOKEN here is another one"), "{said}");
-    assert_eq!(executor.parts(), 0);
-    let mut command = mined.command("run");
-    command.args(["--engine", &executor.url]).envs(token);
+    assert!(executors.iter().all(|executor| executor.parts() == 0));
+    let mut command = fetch();
+    command.envs(token);
     let output = run(command).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(executor.parts() > 0);
+    assert!(executors.iter().all(|executor| executor.parts() > 0));
 
     let mut command = mine(mined.folder.path());
     command.args(["executor", "--out", "run", "--listen", "0.0.0.0:0"]);
@@ -221,11 +231,9 @@ async fn executors_work_for_those_with_the_token_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executors_read_an_object_store() {
-    let mined = Mined::serve_few_parts(&options()).await;
-    let nothing = mined.folder.path().join("nothing");
-    std::fs::create_dir_all(&nothing).unwrap();
-    let Some(server) = Server::start(&nothing) else { return };
-    let alone = mined.tables_after_run("alone").await;
+    let nothing = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(nothing.path()) else { return };
+    let (mined, alone) = mined().await;
     let environment = server.environment();
     let start = || Executor::start(mined.folder.path(), "s3://bucket/run", 2, &environment);
     let executors = [start(), start()];
