@@ -60,7 +60,8 @@ def settle(change):
     """Makes a change that asks for other triplets, and waits for them."""
     driver.execute_script("document.getElementById('status').textContent = ''")
     change()
-    wait.until(lambda _: "triplets" in status())
+    shown = "return document.getElementById('cards').dataset.filter === JSON.stringify(filter())"
+    wait.until(lambda _: "triplets" in status() and driver.execute_script(shown))
 
 
 def type_into(name, text):

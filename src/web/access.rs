@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn elsewhere_a_token_opens() {
-        let open = |method, uri, headers: &[_]| judged(&by_token(), method, uri, headers);
+        fn open(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
+            judged(&by_token(), method, uri, headers)
+        }
         let bearer = format!("Bearer {TOKEN}");
         let cookie = format!("other=1; magiclens-8={TOKEN}");
         assert_eq!(open("GET", "/", &[("authorization", &bearer)]), 200);

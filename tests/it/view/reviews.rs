@@ -24,7 +24,7 @@ async fn what_is_marked_is_left_out_of_the_next_export() {
     let mined = mined().await;
     let before = mined.tables("run").await;
     let serving = Serving::start(mined.folder.path());
-    let (all, cards) = serving.triplets("").await;
+    let (all, cards) = serving.triplets("fate=exported").await;
     let ids = ids(&cards);
     assert_eq!(all, before.triplets.len() as u64);
     let marks = [(0, "\"bad\""), (1, "\"unsafe\""), (2, "\"good\""), (3, "\"bad\""), (3, "null")];

@@ -9,7 +9,7 @@ function filter() {
   const values = {};
   for (const [name, value] of new FormData(at('filters'))) {
     const said = value.trim();
-    if (said && name !== 'reviewer') values[name] = said;
+    if (said) values[name] = said;
   }
   return values;
 }
@@ -90,10 +90,10 @@ function select(index, moves = true) {
 }
 
 async function show(to = offset, choose = null) {
-  const mine = asked += 1;
+  const mine = asked += 1, wanted = filter();
   let found;
   try {
-    found = await source.triplets(filter(), Math.max(0, to), PAGE);
+    found = await source.triplets(wanted, Math.max(0, to), PAGE);
   } catch (error) {
     at('status').textContent = 'No answer: ' + error.message;
     return;
@@ -103,6 +103,7 @@ async function show(to = offset, choose = null) {
   if (!shown.length && offset) return show(0, choose);
   selected = -1;
   at('cards').replaceChildren(...shown.map(item));
+  at('cards').dataset.filter = JSON.stringify(wanted);
   const range = shown.length ? `${count(offset + 1)} to ${count(offset + shown.length)} of ` : '';
   at('status').textContent = `${range}${count(total)} triplets${found.words || ''}`;
   at('previous').disabled = offset === 0;
@@ -122,7 +123,7 @@ async function setMark(index, mark) {
   const card = shown[index], node = at('cards').children[index];
   if (!source.live || !card) return;
   try {
-    await source.mark(card.id, mark, at('filters').elements.reviewer.value.trim());
+    await source.mark(card.id, mark, at('reviewer').value.trim());
     card.mark = mark;
     showMark(node, mark);
     at('status').textContent = mark ? `Marked ${mark}: ${card.instruction}` : `Mark taken back: ${card.instruction}`;
@@ -150,11 +151,12 @@ function pressed(event) {
 function startGallery() {
   const form = at('filters');
   let waiting = 0;
-  form.addEventListener('input', (event) => {
-    if (event.target.name === 'reviewer') return;
+  const later = () => {
     clearTimeout(waiting);
     waiting = setTimeout(() => show(0), 150);
-  });
+  };
+  form.addEventListener('input', later);
+  form.addEventListener('change', later);
   form.addEventListener('submit', (event) => { event.preventDefault(); show(0); });
   form.addEventListener('reset', () => setTimeout(() => show(0)));
   at('previous').addEventListener('click', () => show(offset - PAGE));

@@ -97,7 +97,7 @@ function showWording(wording) {
     table(['', 'share'], one.openings.map(([opening, share]) => [opening, percent(share)])))));
   const about = make('p', { class: 'hint' }, baseline
     ? `${count(written.count)} instructions, beside what the template makes of the same pairs (the paper's ablation baseline).`
-    : `${count(written.count)} instructions. No model's are among them that could be held against the template baseline.`);
+    : `${count(written.count)} instructions. Where a model writes, the template's for the same pairs are beside its own.`);
   body.replaceChildren(about, make('div', { class: 'charts' }, make('div', {}, lengths, openings), words));
 }
 
