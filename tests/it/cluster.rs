@@ -96,21 +96,33 @@ fn again(mined: &Mined, stage: &str, executors: &[Executor]) -> Command {
     command
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_executors_give_the_rows_of_one_process() {
+async fn rows_of_one_process(threads: usize) {
     let (mined, alone) = mined().await;
-    for threads in [1, 2, 4] {
-        let start = || Executor::start(mined.folder.path(), "run", threads, &[]);
-        let executors = [start(), start()];
-        let mut command = again(&mined, "fetch", &executors);
-        command.arg("--set").arg(format!("run.cpu_threads={threads}"));
-        let output = run(command).await;
-        assert!(output.status.success(), "{}", stderr(&output));
-        // One of `fetch`, three of `group`, three of `export`.
-        assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 7);
-        assert!(executors.iter().all(|executor| executor.parts() > 10), "each has its parts");
-        assert_eq!(alone.difference(&mined.tables("run").await), None, "{threads} threads");
-    }
+    let start = || Executor::start(mined.folder.path(), "run", threads, &[]);
+    let executors = [start(), start()];
+    let mut command = again(&mined, "fetch", &executors);
+    command.arg("--set").arg(format!("run.cpu_threads={threads}"));
+    let output = run(command).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    // One of `fetch`, three of `group`, three of `export`.
+    assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 7);
+    assert!(executors.iter().all(|executor| executor.parts() > 10), "each has its parts");
+    assert_eq!(alone.difference(&mined.tables("run").await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_executors_of_one_thread_give_the_rows_of_one_process() {
+    rows_of_one_process(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_executors_of_two_threads_give_the_rows_of_one_process() {
+    rows_of_one_process(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_executors_of_four_threads_give_the_rows_of_one_process() {
+    rows_of_one_process(4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
