@@ -78,20 +78,12 @@ impl Wanted<'_> {
             }
             && is(&filter.generator, &card.generator)
             && is(&filter.language, &card.language)
-            && (self.domain.is_empty() || card.domain.to_lowercase().contains(&self.domain))
+            && (self.domain.is_empty() || card.domain.contains(&self.domain))
             && match filter.mark.as_deref() {
                 None | Some("") => true,
                 Some(wanted) => self.reviews.mark(&card.id).map_or("none", Mark::as_str) == wanted,
             }
-            && self.says(&card.instruction)
-    }
-
-    fn says(&self, instruction: &str) -> bool {
-        if self.words.is_empty() {
-            return true;
-        }
-        let said = instruction.to_lowercase();
-        self.words.iter().all(|word| said.contains(word))
+            && self.words.iter().all(|word| card.folded.contains(word))
     }
 }
 

@@ -71,6 +71,9 @@ pub(crate) struct Pictured {
 pub(crate) struct Card {
     pub(crate) id: Arc<str>,
     pub(crate) instruction: Box<str>,
+    /// The instruction as it is searched.
+    #[serde(skip)]
+    pub(crate) folded: Box<str>,
     relation: Box<str>,
     pub(crate) query: Pictured,
     pub(crate) target: Pictured,
@@ -171,9 +174,11 @@ impl Cards {
         let left_out = half(&triplet_id).and_then(|id| self.left_out.get(&id));
         let left_out = left_out.map(|reason| reason.as_str());
         let names = &mut self.names;
+        let instruction = excerpt(&text.instruction, TEXT);
         Card {
             id: triplet_id.into(),
-            instruction: excerpt(&text.instruction, TEXT).into(),
+            folded: instruction.to_lowercase().into(),
+            instruction: instruction.into(),
             relation: excerpt(&text.relation, TEXT).into(),
             query: pictured(text.query, query, names),
             target: pictured(text.target, target, names),
@@ -255,11 +260,11 @@ pub(crate) const MOST: usize = 200_000;
 /// All triplets of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Catalogue {
-    parts: BTreeMap<u32, (String, Arc<Vec<Card>>)>,
+    parts: BTreeMap<u32, (String, Arc<[Arc<Card>]>)>,
     /// What of it was left out is known by the parts of `triplets`.
     exported: Vec<String>,
-    /// Part and place in it, by id: neighbours are of different sites.
-    order: Vec<(u32, u32)>,
+    /// All of them by id: neighbours are of different sites.
+    order: Vec<Arc<Card>>,
     /// Triplets that are not held.
     pub(crate) unread: u64,
 }
@@ -293,43 +298,34 @@ impl Catalogue {
                     let room = MOST.saturating_sub(held);
                     let see = |card| {
                         if found.len() < room {
-                            found.push(card);
+                            found.push(Arc::new(card));
                         }
                         found.len() < room
                     };
                     if room > 0 {
                         cards.each(dir.store(), part, see).await?;
                     }
-                    Arc::new(found)
+                    found.into()
                 }
             };
             held += found.len();
             fresh.unread += rows - found.len() as u64;
             fresh.parts.insert(part.part, (path(part, "rows").unwrap_or_default(), found));
         }
-        let places = |(part, (_, cards)): (&u32, &(String, Arc<Vec<Card>>))| {
-            let part = *part;
-            (0..cards.len() as u32).map(move |at| (part, at))
-        };
-        let mut order: Vec<(u32, u32)> = fresh.parts.iter().flat_map(places).collect();
-        order.sort_by(|a, b| fresh.at(*a).id.cmp(&fresh.at(*b).id));
-        fresh.order = order;
+        fresh.order = fresh.parts.values().flat_map(|(_, cards)| cards.iter().cloned()).collect();
+        fresh.order.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Some(fresh))
     }
 
     /// All that are held, by id.
     pub(crate) fn cards(&self) -> impl Iterator<Item = &Card> {
-        self.order.iter().map(|place| self.at(*place))
+        self.order.iter().map(|card| &**card)
     }
 
     /// One of them.
     pub(crate) fn get(&self, id: &str) -> Option<&Card> {
-        let found = self.order.binary_search_by(|place| (*self.at(*place).id).cmp(id)).ok()?;
-        Some(self.at(self.order[found]))
-    }
-
-    fn at(&self, (part, at): (u32, u32)) -> &Card {
-        &self.parts[&part].1[at as usize]
+        let found = self.order.binary_search_by(|card| (*card.id).cmp(id)).ok()?;
+        Some(&self.order[found])
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::StatusCode;
 
-use super::{Serving, mined, options};
+use super::{Serving, mined, mined_quickly, options};
 use crate::support::{Mined, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn the_figures_follow_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_find_what_the_table_has() {
-    let mined = mined().await;
+    let mined = mined_quickly().await;
     let rows = mined.tables("run").await.triplets;
     let serving = Serving::start(mined.folder.path());
     let count = |is: &dyn Fn(&magiclens::table::Triplet) -> bool| {

@@ -23,7 +23,16 @@ fn options() -> Options {
 
 /// A world that was mined into `run`.
 async fn mined() -> Mined {
-    let mined = Mined::serve(&options()).await;
+    mined_of(&options()).await
+}
+
+/// The same without what is odd, which takes time.
+async fn mined_quickly() -> Mined {
+    mined_of(&Options { odd: false, ..options() }).await
+}
+
+async fn mined_of(options: &Options) -> Mined {
+    let mined = Mined::serve(options).await;
     mined.run("run").await;
     mined
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{data, mined, options, report};
+use super::{data, mined, mined_quickly, options, report};
 use crate::s3::Server;
 use crate::support::{Mined, mine, run};
 
@@ -87,7 +87,7 @@ async fn a_run_that_is_not_whole_has_a_report_that_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_an_object_store_has_its_report_there() {
-    let mined = mined().await;
+    let mined = mined_quickly().await;
     let Some(server) = Server::start(&mined.folder.path().join("run")) else { return };
     let mut command = mine(mined.folder.path());
     command.args(["report", "s3://bucket/run"]).envs(server.environment());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{Serving, answer, mined};
+use super::{Serving, answer, mined_quickly};
 use crate::support::{Mined, mine, run};
 
 fn ids(cards: &[Value]) -> Vec<String> {
@@ -21,7 +21,7 @@ async fn again(mined: &Mined, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_marked_is_left_out_of_the_next_export() {
-    let mined = mined().await;
+    let mined = mined_quickly().await;
     let before = mined.tables("run").await;
     let serving = Serving::start(mined.folder.path());
     let (all, cards) = serving.triplets("fate=exported").await;
@@ -77,7 +77,7 @@ async fn what_is_marked_is_left_out_of_the_next_export() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_page_itself_is_answered() {
-    let mined = mined().await;
+    let mined = mined_quickly().await;
     let serving = Serving::start(mined.folder.path());
     let id = ids(&serving.triplets("").await.1).remove(0);
     let at = |path: &str| format!("{}{path}", serving.url);
@@ -108,7 +108,7 @@ async fn only_the_page_itself_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_machines_need_the_token() {
-    let mined = mined().await;
+    let mined = mined_quickly().await;
     let mut command = mine(mined.folder.path());
     command.args(["serve", "run", "--listen", "0.0.0.0:0"]);
     let serving = Serving::of(command);
