@@ -257,10 +257,17 @@ impl Sample {
 /// Triplets that are held in memory, at most: some 150 MB.
 pub(crate) const MOST: usize = 200_000;
 
+/// Triplets of one committed file.
+#[derive(Clone)]
+struct Part {
+    file: String,
+    cards: Arc<[Arc<Card>]>,
+}
+
 /// All triplets of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Catalogue {
-    parts: BTreeMap<u32, (String, Arc<[Arc<Card>]>)>,
+    parts: BTreeMap<u32, Part>,
     /// What of it was left out is known by the parts of `triplets`.
     exported: Vec<String>,
     /// All of them by id: neighbours are of different sites.
@@ -278,7 +285,7 @@ impl Catalogue {
         let exported: Vec<String> =
             exported.iter().filter_map(|part| path(part, "rejects")).collect();
         let is_same = |part: &Manifest| {
-            let known = self.parts.get(&part.part).map(|(file, _)| file.as_str());
+            let known = self.parts.get(&part.part).map(|known| known.file.as_str());
             known == Some(path(part, "rows").unwrap_or_default().as_str())
         };
         let knows_fates = exported == self.exported;
@@ -291,8 +298,8 @@ impl Catalogue {
         for part in &planned {
             let rows = part.rows("rows");
             let known = self.parts.get(&part.part).filter(|_| knows_fates && is_same(part));
-            let found = match known {
-                Some((_, known)) => Arc::clone(known),
+            let found: Arc<[_]> = match known {
+                Some(known) => Arc::clone(&known.cards),
                 None => {
                     let mut found = Vec::new();
                     let room = MOST.saturating_sub(held);
@@ -310,9 +317,10 @@ impl Catalogue {
             };
             held += found.len();
             fresh.unread += rows - found.len() as u64;
-            fresh.parts.insert(part.part, (path(part, "rows").unwrap_or_default(), found));
+            let file = path(part, "rows").unwrap_or_default();
+            fresh.parts.insert(part.part, Part { file, cards: found });
         }
-        fresh.order = fresh.parts.values().flat_map(|(_, cards)| cards.iter().cloned()).collect();
+        fresh.order = fresh.parts.values().flat_map(|part| part.cards.iter().cloned()).collect();
         fresh.order.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Some(fresh))
     }
