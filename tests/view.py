@@ -45,7 +45,7 @@ def field(name):
 
 
 def ids():
-    return [card.get_attribute("data-id") for card in some("#cards .card")]
+    return driver.execute_script("return [...document.querySelectorAll('#cards .card')].map((card) => card.dataset.id)")
 
 
 def press(*keys):

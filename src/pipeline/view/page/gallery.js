@@ -3,7 +3,7 @@
 const PAGE = 12;
 const MARKS = { g: 'good', b: 'bad', u: 'unsafe' };
 
-let offset = 0, total = 0, shown = [], selected = -1, asked = 0;
+let offset = 0, total = 0, shown = [], selected = -1, asked = 0, sought = '';
 
 function filter() {
   const values = {};
@@ -91,6 +91,7 @@ function select(index, moves = true) {
 
 async function show(to = offset, choose = null) {
   const mine = asked += 1, wanted = filter();
+  sought = JSON.stringify(wanted);
   let found;
   try {
     found = await source.triplets(wanted, Math.max(0, to), PAGE);
@@ -153,7 +154,8 @@ function startGallery() {
   let waiting = 0;
   const later = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => show(0), 150);
+    // A field that is left says so once more.
+    waiting = setTimeout(() => JSON.stringify(filter()) === sought || show(0), 150);
   };
   form.addEventListener('input', later);
   form.addEventListener('change', later);
