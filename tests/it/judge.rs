@@ -143,9 +143,9 @@ async fn models_are_judged_blind_and_by_several() {
     assert_eq!(get("api/result").await.status(), 403, "blind to the end");
     assert_eq!(get("images/0/target").await.status(), 404);
     assert_eq!(get("images/9/query").await.status(), 404);
-    let wrong = client.post(format!("{}api/verdicts", ann.url)).json(&serde_json::json!({
-        "item": 0, "verdict": "good",
-    }));
+    let wrong = client.post(format!("{}api/verdicts", ann.url));
+    let wrong = wrong.header("content-type", "application/json");
+    let wrong = wrong.body(r#"{"item": 0, "verdict": "good"}"#);
     assert_eq!(wrong.send().await.unwrap().status(), 400);
 
     let keys = ["ARROW_LEFT", "ARROW_LEFT", "ARROW_RIGHT", "2"];
