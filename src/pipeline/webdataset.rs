@@ -179,3 +179,36 @@ fn known(triplet: &Triplet, query: &ImageBytes, target: &ImageBytes) -> Value {
     fields.insert("fetched_at".into(), json!(fetched.map(|time| time.to_rfc3339())));
     known
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_called_alike_and_keep_their_names_beside() {
+        let image = |bytes: &'static [u8]| {
+            Some(ImageBytes { bytes: Bytes::from_static(bytes), path: "0a.png".into() })
+        };
+        let triplet = Triplet {
+            triplet_id: "4f".into(),
+            instruction: "in the snow".into(),
+            query_image: image(b"query"),
+            target_image: image(b"target"),
+            hard_negatives: Some(vec![image(b"one").unwrap(), image(b"two").unwrap()]),
+            ..Triplet::default()
+        };
+        let files = members(triplet.clone()).unwrap();
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = ["query.jpg", "target.jpg", "negative0.jpg", "negative1.jpg", "txt", "json"];
+        assert_eq!(names, wanted.map(|role| format!("4f.{role}")));
+        assert_eq!(&files[3].1[..], b"two");
+        let known: Value = serde_json::from_slice(&files[5].1).unwrap();
+        assert_eq!(
+            (&known["query_path"], &known["fetched_at"]),
+            (&json!("0a.png"), &json!("1970-01-01T00:00:00+00:00"),)
+        );
+        assert!(known.get("query_image").is_none() && known.get("hard_negatives").is_none());
+        let bare = Triplet { target_image: None, ..triplet };
+        assert!(matches!(members(bare), Err(RunError::NoImages)));
+    }
+}

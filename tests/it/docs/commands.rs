@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::markdown::{Page, pages, read};
 use crate::source::{root, rust_files};
-use crate::support::{Mined, python, run};
+use crate::support::{Mined, mine, python, run};
 
 /// A line of `commands.toml`.
 #[derive(Deserialize)]
@@ -172,6 +172,9 @@ async fn commands_that_can_be_run_here_do_what_they_say() {
     assert!(run(command).await.status.success());
     let folder = mined.folder.path();
     furnish(folder);
+    let mut command = mine(folder);
+    command.args(["export", "runs/mine", "--format", "webdataset"]);
+    assert!(run(command).await.status.success());
     run_python(folder).await;
     let programs = Path::new(env!("CARGO_BIN_EXE_mine")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
