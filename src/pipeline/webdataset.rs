@@ -175,6 +175,12 @@ fn known(triplet: &Triplet, query: &ImageBytes, target: &ImageBytes) -> Value {
     }
     fields.insert("query_path".into(), json!(query.path));
     fields.insert("target_path".into(), json!(target.path));
+    // Numbers of 64 bits are beyond what readers of JSON take.
+    for (name, hash) in
+        [("query_phash", triplet.query_phash), ("target_phash", triplet.target_phash)]
+    {
+        fields.insert(name.into(), json!(format!("{hash:016x}")));
+    }
     let fetched = DateTime::<Utc>::from_timestamp_micros(triplet.fetched_at);
     fields.insert("fetched_at".into(), json!(fetched.map(|time| time.to_rfc3339())));
     known

@@ -1,4 +1,4 @@
-//! The shards of a run as tar files: what WebDataset and `datasets` read is what the Parquet shards hold.
+//! The shards of a run as tar files: what WebDataset reads is what the Parquet shards hold.
 
 use std::path::Path;
 use std::process::Command;
