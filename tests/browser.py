@@ -3,21 +3,16 @@
 import base64
 import sys
 
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from chromium import complaints, start
+
 chromium, driver_path, url, image, no_image, screenshot = sys.argv[1:]
 
-options = webdriver.ChromeOptions()
-options.binary_location = chromium
-for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                 "--window-size=1200,1000"]:
-    options.add_argument(argument)
-options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+driver = start(chromium, driver_path)
 wait = WebDriverWait(driver, 60)
 
 
@@ -135,7 +130,7 @@ try:
     assert driver.find_element(By.ID, "preview").accessible_name == "Query image: dropped"
 
     # The page says nothing on the console but for the refusal just seen.
-    said = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    said = complaints(driver)
     assert all("415" in entry["message"] for entry in said), said
 
     # A narrow screen is not scrolled sideways.

@@ -7,21 +7,16 @@ Presses each key, waits until the page has taken it, and prints what was there b
 import json
 import sys
 
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from chromium import check_loads, start
+
 chromium, driver_path, url, screenshot, *keys = sys.argv[1:]
 
-options = webdriver.ChromeOptions()
-options.binary_location = chromium
-for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                 "--window-size=1100,900"]:
-    options.add_argument(argument)
-options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+driver = start(chromium, driver_path, 1100, 900)
 wait = WebDriverWait(driver, 30)
 
 
@@ -59,13 +54,7 @@ try:
         wait.until(lambda _: seen() != before, f"{key} changed nothing: {before}")
     print(json.dumps(seen()))
     driver.save_screenshot(screenshot)
-    problems = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    assert not problems, problems
-    asked = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = [event["params"]["request"]["url"] for event in asked
-             if event["method"] == "Network.requestWillBeSent"]
-    elsewhere = [at for at in asked if not at.startswith(url) and not at.startswith("data:")]
-    assert asked and not elsewhere, elsewhere
+    check_loads(driver, url)
     assert driver.execute_script("return window.hostile") is None
 finally:
     driver.quit()

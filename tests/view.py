@@ -2,25 +2,18 @@
 
 IMAGE_URL is an address that was turned down. Screenshots go to FOLDER."""
 
-import json
 import sys
-from urllib.parse import urlsplit
 
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from chromium import check_loads, start
+
 chromium, driver_path, kind, url, image_url, folder = sys.argv[1:]
 
-options = webdriver.ChromeOptions()
-options.binary_location = chromium
-for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                 "--window-size=1200,1000"]:
-    options.add_argument(argument)
-options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+driver = start(chromium, driver_path)
 wait = WebDriverWait(driver, 60)
 
 
@@ -73,18 +66,6 @@ def type_into(name, text):
 
 def clear():
     settle(lambda: one("#filters button[type=reset]").click())
-
-
-def check_loads():
-    """Nothing was asked of anybody else, and nothing went wrong on the way."""
-    own = urlsplit(url)
-    for entry in driver.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            asked = urlsplit(message["params"]["request"]["url"])
-            assert asked.scheme == "data" or (asked.scheme, asked.netloc) == (own.scheme, own.netloc), asked
-    said = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    assert not said, said
 
 
 def check_filters():
@@ -268,7 +249,7 @@ try:
     # What pages say did not become markup.
     assert driver.execute_script("return window.hacked === undefined")
     assert not some("main script, main iframe, dialog script")
-    check_loads()
+    check_loads(driver, url)
     check_narrow()
 finally:
     driver.quit()

@@ -1,7 +1,5 @@
 //! `mine executor`: works on parts of global plans for a `mine --engine`, over the same run directory.
 
-use std::io::Write;
-
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
@@ -9,7 +7,7 @@ use super::RunError;
 use crate::config::Layers;
 use crate::stages::context::StageError;
 use crate::store::{Executor, NotBuilt, RunDir};
-use crate::telemetry::exporter;
+use crate::telemetry::{exporter, say};
 
 /// Serves until the process ends; says on stdout where.
 pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), RunError> {
@@ -31,7 +29,7 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
     let at = listener.local_addr().map_err(|error| refuse(error.to_string()))?;
     tracing::info!(out, %at, "an executor is ready");
     // Whoever starts it at port 0 reads here which one that is.
-    let _ = writeln!(std::io::stdout(), "http://{at}");
+    say(format_args!("http://{at}"));
     let served = on_threads(config.run.threads(), executor.serve(listener)).await;
     Ok(served.map_err(|error| refuse(error.to_string()))??)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::RunError;
-use super::view::catalogue::{Card, Cards, Sample};
+use super::view::catalogue::{Card, Cards, Smallest};
 use super::view::rejects::Examples;
 use super::view::survey::{self, Survey, Triplets};
 use super::view::{Viewed, page, pictures};
@@ -53,19 +53,19 @@ pub async fn report(run: &str, html: Option<PathBuf>, sample: usize) -> Result<(
 async fn read(viewed: &Viewed, most: usize) -> Result<(Triplets, Vec<Card>), StoreError> {
     let reviews = read_reviews(viewed.dir.store()).await?;
     let mut cards = Cards::new(&viewed.dir).await?;
-    let (mut triplets, mut sample) = (Triplets::default(), Sample::new(most));
+    let (mut triplets, mut sample) = (Triplets::default(), Smallest::new(most));
     for part in viewed.dir.manifests(TRIPLET_PLAN).await? {
         let see = |card: Card| {
             triplets.add(&card);
             // What a reviewer took for unsafe is not passed on in a file.
             if card.left_out.is_none() && reviews.mark(&card.id) != Some(Mark::Unsafe) {
-                sample.offer(card);
+                sample.offer(card.lot(), || card);
             }
             true
         };
         cards.each(viewed.dir.store(), &part, see).await?;
     }
-    Ok((triplets, sample.cards()))
+    Ok((triplets, sample.into_vec()))
 }
 
 async fn pictured(viewed: &Viewed, cards: Vec<Card>) -> Result<Vec<Pictured>, StoreError> {

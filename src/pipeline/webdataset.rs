@@ -54,12 +54,15 @@ pub async fn webdataset(
         if stop.is_cancelled() {
             return Err(StageError::Interrupted.into());
         }
-        let split = split_of(dir.store(), &file.path).await?;
+        let known = before.iter().find(|shard| shard.source == file.path);
+        let split = match known {
+            Some(shard) => shard.split,
+            None => split_of(dir.store(), &file.path).await?,
+        };
         let number = numbers.entry(split).or_default();
         let path = format!("{}-{number:06}.tar", split.as_str());
         *number += 1;
-        let there = before.iter().find(|shard| shard.path == path && shard.source == file.path);
-        let shard = match there {
+        let shard = match known.filter(|shard| shard.path == path) {
             Some(shard) => shard.clone(),
             None => {
                 // What the index says of a file must hold while the file is put over.

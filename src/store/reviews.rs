@@ -3,16 +3,11 @@
 //! A review is on the disk before it counts. In an object store, where nothing can be appended to, each
 //! process has objects of its own below `reviews/`, put anew with each review: no two write one.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::sync::Arc;
-
 use chrono::{SecondsFormat, Utc};
 use tokio::sync::Mutex;
 
 use super::part::nonce;
-use super::{Store, StoreError};
+use super::{Journal, Keyed, Store, StoreError};
 use crate::record::{Mark, Review, Reviews};
 
 /// The file on local disk.
@@ -21,6 +16,12 @@ const FILE: &str = "reviews.jsonl";
 const FOLDER: &str = "reviews";
 /// Reviews of one object: each is put again with the next.
 const OF_OBJECT: usize = 500;
+
+impl Keyed for Review {
+    fn key(&self) -> &str {
+        &self.triplet_id
+    }
+}
 
 /// All that was said so far, by whoever.
 pub async fn read_reviews(store: &Store) -> Result<Reviews, StoreError> {
@@ -49,7 +50,7 @@ pub struct ReviewLog {
 }
 
 enum Place {
-    File(Option<Arc<File>>),
+    File(Option<Journal<Review>>),
     Object { path: String, lines: Vec<u8>, reviews: usize },
 }
 
@@ -74,18 +75,20 @@ impl ReviewLog {
         let mut place = self.place.lock().await;
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
         let review = Review { triplet_id: triplet_id.into(), mark, time, reviewer };
-        let mut line = serde_json::to_vec(&review).expect("a review is plain data");
-        line.push(b'\n');
         match &mut *place {
             Place::File(open) => {
                 let folder = self.store.folder().expect("the store of a file is a folder");
-                append(open, &folder.join(FILE), line)
-                    .await
-                    .map_err(|error| StoreError::corrupt(FILE, error))?;
+                let journal = match open {
+                    Some(journal) => journal,
+                    none => none.insert(Journal::open(&folder.join(FILE))?),
+                };
+                journal.append(&review)?;
+                self.store.sync(FILE).await?;
             }
             Place::Object { path, lines, reviews } => {
                 let mut text = lines.clone();
-                text.extend(line);
+                serde_json::to_writer(&mut text, &review).expect("a review is plain data");
+                text.push(b'\n');
                 self.store.replace(path, text.clone()).await?;
                 (*lines, *reviews) = (text, *reviews + 1);
                 if *reviews == OF_OBJECT {
@@ -102,46 +105,10 @@ fn new_object() -> Place {
     Place::Object { path: format!("{FOLDER}/{name}.jsonl"), lines: Vec::new(), reviews: 0 }
 }
 
-async fn append(open: &mut Option<Arc<File>>, path: &Path, line: Vec<u8>) -> io::Result<()> {
-    let file = match open {
-        Some(file) => Arc::clone(file),
-        None => {
-            let path = path.to_owned();
-            let file = on_disk(move || begin(&path)).await?;
-            Arc::clone(open.insert(Arc::new(file)))
-        }
-    };
-    on_disk(move || {
-        (&*file).write_all(&line)?;
-        file.sync_data()
-    })
-    .await
-}
-
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-/// Opens the file, and ends the line that a kill cut short.
-fn begin(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    if file.metadata()?.len() > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    file.sync_all()?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use object_store::memory::InMemory;
 
     use super::*;

@@ -50,6 +50,9 @@ async fn other_readers_find_the_triplets_in_tar_files() {
     assert!(first.len() > 3, "{first:?}");
     assert!(export(&mined, &[]).await.status.success());
     assert_eq!(tars(&mined), first, "nothing has changed");
+    let mut command = mine(mined.folder.path());
+    command.args(["export", "run", "--to", "tars"]);
+    assert_eq!(run(command).await.status.code(), Some(3), "--to is for tar files");
 
     // Fewer shards, other rows: the tar files follow.
     let more = ["--redo", "--set", "export.shard_bytes=400000", "--set", "export.hard_negatives=2"];

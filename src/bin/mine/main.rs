@@ -59,6 +59,10 @@ async fn export(
     layers: ConfigArgs,
 ) -> Result<Outcome, RunError> {
     let bars = telemetry::init(LogFormat::Text);
+    if let Some(name) = to.clone().filter(|_| format == ExportFormat::Parquet) {
+        let problem = "shards are made in the run directory: --to is for --format webdataset";
+        return Err(RunError::Input { flag: "--to", name, problem: problem.into() });
+    }
     let stop = CancellationToken::new();
     tokio::spawn(watch_ctrl_c(stop.clone()));
     let options = Options {

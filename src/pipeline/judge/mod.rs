@@ -5,7 +5,6 @@
 //! The page ([`api`]) is not told whose side is whose before everything is judged.
 
 mod api;
-mod places;
 mod prompts;
 mod results;
 mod subject;
@@ -54,7 +53,7 @@ pub enum JudgeError {
     /// The page cannot be served.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// The tables cannot be read.
+    /// The verdicts cannot be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -100,10 +99,8 @@ async fn serve(options: &JudgeOptions, subject: &Subject, path: &Path) -> Result
     tracing::info!(items = subject.items.len(), left_out = subject.left_out(), "to judge");
     tracing::info!(url = site.url(), verdicts = %path.display(), "Ctrl-C ends it");
     let stop = stopped()?;
-    let served = site.serve(api::router(subject.clone(), verdicts.clone()), stop).await;
-    served.map_err(WebError::System)?;
-    verdicts.sync().await?;
-    Ok(())
+    let served = site.serve(api::router(subject.clone(), verdicts), stop).await;
+    Ok(served.map_err(WebError::System)?)
 }
 
 /// The file of verdicts, where none is given.

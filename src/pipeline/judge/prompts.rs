@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::JudgeError;
-use super::places::Places;
-use super::subject::{Item, Side, Subject};
-use crate::pipeline::status::existing;
+use super::subject::{Item, Picture, Pictures, Side, Subject};
+use crate::pipeline::RunError;
+use crate::pipeline::view::{Viewed, pictures};
 use crate::stages::instruct::compare::Compared;
 use crate::store::{Store, read_rows};
 
-/// Reads the table; images are those of `run`.
-pub(super) async fn read(table: &Path, run: &str) -> Result<Subject, JudgeError> {
-    let dir = existing(run).await.map_err(|_| JudgeError::What(run.into()))?;
+/// Reads the table; images are those of the run.
+pub(super) async fn read(table: &Path, viewed: &Viewed) -> Result<Subject, RunError> {
     let folder = table.parent().filter(|folder| !folder.as_os_str().is_empty());
     let store = Store::open(&folder.unwrap_or(Path::new(".")).to_string_lossy())?;
     let name = table.file_name().unwrap_or_default().to_string_lossy();
@@ -33,11 +31,12 @@ pub(super) async fn read(table: &Path, run: &str) -> Result<Subject, JudgeError>
     }
     let urls = |row: &Compared| [row.query_url.clone(), row.target_url.clone()];
     let wanted: HashSet<String> = kept.iter().flat_map(urls).collect();
-    let places = Places::find(&dir, &wanted).await?;
+    let (_, places) = pictures::survey(viewed, &wanted).await?;
+    let picture = |url: &str| places.get(url).copied().map_or(Picture::Gone, Picture::from);
     let side = |texts| Side { texts, picture: None };
     let item = |row: Compared| Item {
-        query: places.of(&row.query_url),
-        target: Some(places.of(&row.target_url)),
+        query: picture(&row.query_url),
+        target: Some(picture(&row.target_url)),
         id: row.pair_id,
         instruction: None,
         sides: vec![side(row.a_instructions), side(row.b_instructions)],
@@ -54,6 +53,6 @@ pub(super) async fn read(table: &Path, run: &str) -> Result<Subject, JudgeError>
         names: names.or_else(|| Some(["A".into(), "B".into()])),
         items: kept.into_iter().map(item).collect(),
         passed_over,
-        pictures: places.pictures,
+        pictures: Pictures::of(&viewed.dir).await?,
     })
 }

@@ -8,7 +8,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::{JudgeError, JudgeOptions, prompts, results, triplets};
-use crate::store::{Gatherer, StoreError};
+use crate::pipeline::RunError;
+use crate::pipeline::view::Viewed;
+use crate::pipeline::view::catalogue::Place;
+use crate::store::{Gatherer, RunDir, StoreError};
+use crate::table::IMAGES;
 
 /// All that is judged, and what to ask about it.
 #[derive(Clone)]
@@ -49,10 +53,16 @@ pub(super) struct Side {
 pub(super) enum Picture {
     /// A file of the folder.
     File(PathBuf),
-    /// A part and a row of the run's images.
-    Stored(u32, u32),
+    /// One of the run's images.
+    Stored(Place),
     /// The run has it no more.
     Gone,
+}
+
+impl From<Place> for Picture {
+    fn from(place: Place) -> Self {
+        Self::Stored(place)
+    }
 }
 
 /// What reads images.
@@ -61,8 +71,9 @@ pub(super) struct Pictures(Option<Arc<Mutex<Gatherer>>>);
 
 impl Pictures {
     /// Images of a run.
-    pub fn of(gatherer: Gatherer) -> Self {
-        Self(Some(Arc::new(Mutex::new(gatherer))))
+    pub async fn of(dir: &RunDir) -> Result<Self, StoreError> {
+        let gatherer = Gatherer::new(dir.store(), &dir.manifests(IMAGES).await?);
+        Ok(Self(Some(Arc::new(Mutex::new(gatherer)))))
     }
 
     /// The file; none where it is gone.
@@ -73,9 +84,9 @@ impl Pictures {
                 let read = read.map_err(|error| StoreError::corrupt(path.to_string_lossy(), error));
                 Ok(Some(read?.into()))
             }
-            (Picture::Stored(part, row), Some(gatherer)) => {
-                let mut found = gatherer.lock().await.gather([(*part, *row)]).await?;
-                Ok(found.remove(&(*part, *row)).filter(|bytes| !bytes.is_empty()))
+            (Picture::Stored(Place { part, row }), Some(gatherer)) => {
+                let found = gatherer.lock().await.gather([(*part, *row)]).await?;
+                Ok(found.into_values().next().filter(|bytes| !bytes.is_empty()))
             }
             _ => Ok(None),
         }
@@ -90,25 +101,30 @@ impl Subject {
 }
 
 /// Reads what the command line names.
-pub(super) async fn read(options: &JudgeOptions) -> Result<Subject, JudgeError> {
+pub(super) async fn read(options: &JudgeOptions) -> Result<Subject, RunError> {
     let what = Path::new(&options.what);
     let mut subject = if what.join(results::TABLE).is_file() {
         results::read(what)?
     } else if what.is_file() {
         let run = options.run.as_deref();
-        prompts::read(what, run.ok_or_else(|| JudgeError::NoRun(options.what.clone()))?).await?
+        let run = run.ok_or_else(|| JudgeError::NoRun(options.what.clone()))?;
+        prompts::read(what, &Viewed::open(run).await?).await?
     } else {
-        triplets::read(&options.what, options.sample).await?
+        let viewed = Viewed::open(&options.what).await.map_err(|error| match error {
+            RunError::NoRun(_) => JudgeError::What(options.what.clone()).into(),
+            other => other,
+        });
+        triplets::read(&viewed?, options.sample).await?
     };
     if subject.items.is_empty() {
-        return Err(JudgeError::Nothing(options.what.clone()));
+        return Err(JudgeError::Nothing(options.what.clone()).into());
     }
     let items = Arc::get_mut(&mut subject.items).expect("nobody else has it yet");
-    items.sort_by_key(|item| draw("order", &item.id));
+    items.sort_by_key(|item| draw(&item.id));
     Ok(subject)
 }
 
-/// What is drawn for a name, always the same.
-pub(super) fn draw(purpose: &str, id: &str) -> [u8; 32] {
-    Sha256::digest(format!("{purpose} {id}")).into()
+/// The order in which items are judged: by chance, and always the same.
+fn draw(id: &str) -> [u8; 32] {
+    Sha256::digest(format!("order {id}")).into()
 }

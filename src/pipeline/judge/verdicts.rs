@@ -102,11 +102,6 @@ impl Verdicts {
     pub fn all(&self) -> ByItem {
         self.0.given.lock().expect("no holder of this lock panics").clone()
     }
-
-    /// Waits until all of it is on the disk.
-    pub async fn sync(&self) -> Result<(), StoreError> {
-        self.0.journal.sync().await
-    }
 }
 
 fn take(given: &mut ByItem, line: Line) {

@@ -11,6 +11,7 @@ use datafusion_distributed::grpc::{BoxCloneSyncChannel, create_worker_client};
 use datafusion_distributed::{ChannelResolver, WorkerChannel};
 use hyper::http::{HeaderMap, HeaderValue, Request};
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tower::ServiceExt;
@@ -66,7 +67,8 @@ impl Pass {
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
         let found = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
         let token = self.token.as_ref().map_or("", |token| token.expose_secret());
-        if !is_same(token.as_bytes(), found(TOKEN).as_bytes()) {
+        let is_same: bool = token.as_bytes().ct_eq(found(TOKEN).as_bytes()).into();
+        if !is_same {
             let problem = format!("{} here is another one", env::ENGINE_TOKEN);
             return Err(Status::permission_denied(problem));
         }
@@ -95,11 +97,6 @@ fn version() -> String {
         env!("CARGO_PKG_VERSION"),
         datafusion::DATAFUSION_VERSION,
     )
-}
-
-/// In a time that does not depend on where they differ.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 /// A connection to each executor, made with the first call and again when it was lost.
