@@ -163,6 +163,24 @@ mod tests {
         assert!(error.to_string().contains("Cpu"), "{error}");
     }
 
+    /// With one GPU a group of one is all there can be: it shows that library, calls and streams fit.
+    #[test]
+    fn a_group_of_one_on_a_gpu_keeps_its_numbers() {
+        let Ok(device @ Device::Cuda(_)) = crate::device() else { return };
+        let group = Communicator::new(&unique_id().unwrap(), 0, 1, device).unwrap();
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let numbers =
+                Tensor::arange(1 << 20, (Kind::Float, device)).remainder(251.0).to_kind(kind);
+            let (sum, all) = (numbers.copy(), numbers.zeros_like());
+            group.all_reduce_sum(&sum).unwrap();
+            group.all_gather(&numbers, &all).unwrap();
+            group.broadcast(&sum, 0).unwrap();
+            assert!(sum.equal(&numbers) && all.equal(&numbers), "{kind:?}");
+        }
+        assert!(group.broadcast(&Tensor::zeros([2], (Kind::Float, device)), 1).is_err());
+        assert!(group.all_reduce_sum(&Tensor::zeros([2], tch::kind::FLOAT_CPU)).is_err());
+    }
+
     /// NCCL names its groups without a GPU; joining needs one.
     #[test]
     fn nccl_is_found_or_the_error_names_the_files_that_were_tried() {
