@@ -82,6 +82,7 @@ fn main() -> Result<()> {
             cpu = cpu_seconds()?;
         }
         let began = Instant::now();
+        let _held = model.hold_casts();
         losses.push(learner.step(&fed.rows, rates, &encoder)?.loss);
         synchronize(device);
         seconds.push(began.elapsed().as_secs_f64());

@@ -6,9 +6,10 @@
 # PYTHON (python3) must have torch 2.11 for CUDA and safetensors: its libtorch is what ours runs on too.
 # The binary is a release build of examples/train_step.rs at target/release/examples/train_step, carried
 # here or built before (`cargo build --release --features torch --example train_step`), or TRAIN_STEP; where
-# neither is there it is built. MODEL, BATCH, PRECISION, CHUNKS, TOKENS, STEPS, WARMUP and ROUNDS change what is
-# measured; CHUNKS lists CHUNK:HELD, and each side is compared at its own best. The default four fit 80 GB and
-# end within ten minutes, PyTorch's compilation included. Not 0 where losses are more than 1 % apart.
+# neither is there it is built. MODEL, BATCH, PRECISION, CHUNKS, TOKENS, STEPS, WARMUP, ROUNDS and RATE change what is
+# measured; CHUNKS lists CHUNK:HELD, and each side is compared at its own best. 80 GB hold the default ones but
+# PyTorch's eager 512:0, and ten minutes, its compilation included. Not 0 where losses are more than 1 % apart:
+# RATE is the recipe's, as with five times that the noise of bf16 alone takes them further from each other.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +24,7 @@ fi
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 
 export LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-read -ra chunks <<<"${CHUNKS:-128:0 128:2 256:0 256:1}"
+read -ra chunks <<<"${CHUNKS:-128:2 256:1 512:0}"
 exec "$python" benches/peers/train_compare.py "$TRAIN_STEP" --model "${MODEL:-base}" \
   --batch "${BATCH:-2048}" --precision "${PRECISION:-bf16}" --tokens "${TOKENS:-24}" \
-  --steps "${STEPS:-17}" --warmup "${WARMUP:-3}" --rounds "${ROUNDS:-1}" --chunks "${chunks[@]}"
+  --rate "${RATE:-2e-5}" --steps "${STEPS:-17}" --warmup "${WARMUP:-3}" --rounds "${ROUNDS:-1}" --chunks "${chunks[@]}"

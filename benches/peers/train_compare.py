@@ -26,7 +26,8 @@ AGREE = 0.01
 def commands(args, folder, chunk, held):
     """One command a side."""
     common = ["--batch", args.batch, "--chunk", chunk, "--held", held, "--precision",
-              args.precision, "--steps", args.steps, "--warmup", args.warmup, "--tokens", args.tokens]
+              args.precision, "--steps", args.steps, "--warmup", args.warmup, "--tokens", args.tokens,
+              "--rate", args.rate]
     peer = [sys.executable, PEER, folder, *common]
     sides = {"magiclens": [args.train_step, "--model", args.model, *common], "eager": peer}
     if not args.no_compile:
@@ -43,7 +44,9 @@ def run(command, echo):
         problem = (done.stderr or done.stdout).strip().splitlines()
         print(f"failed: {problem[-1] if problem else done.returncode}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{result['seconds']:.4f} s a step, {result['triplets_per_second']:.1f} triplets/s", file=sys.stderr)
+    return result
 
 
 def cost(result):
@@ -103,7 +106,7 @@ def main():
     parser.add_argument("train_step")
     for name, kind, value in [("model", str, "tiny"), ("precision", str, "f32"),
                               ("batch", int, 128), ("tokens", int, 16), ("steps", int, 20),
-                              ("warmup", int, 3), ("rounds", int, 3)]:
+                              ("warmup", int, 3), ("rounds", int, 3), ("rate", float, 1e-4)]:
         parser.add_argument(f"--{name}", type=kind, default=value)
     parser.add_argument("--chunks", nargs="+", default=["128:1"])
     parser.add_argument("--no-compile", action="store_true")

@@ -4,6 +4,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::casts::{Casts, Hold};
 use super::clip::{TextTower, VisionTower};
 use super::config::ModelConfig;
 use super::fusion::Fusion;
@@ -81,6 +82,17 @@ impl MagicLens {
     /// Parameters stay float32 and are cast on use; so their gradients are float32 too.
     pub fn set_compute(&mut self, kind: Kind) {
         self.compute = kind;
+    }
+
+    /// Casts weights once for all passes until the guard goes, instead of once a pass; their gradients are
+    /// there after [`Casts::collect`]. Weights must not change meanwhile. With float32 nothing is to be cast.
+    pub fn hold_casts(&self) -> Option<Hold<'_>> {
+        (self.compute != Kind::Float).then(|| self.parameters.casts().hold(self.compute))
+    }
+
+    /// What layers get their weights from.
+    pub(crate) fn casts(&self) -> &Casts {
+        self.parameters.casts()
     }
 
     /// Notes in the config how its images become tensors, so that whoever loads what is saved does

@@ -6,6 +6,7 @@
 //! that such weights come in and writes one. [`tokenizer`], [`preprocess`] and [`input`] make numbers of
 //! texts and image files.
 
+mod casts;
 mod clip;
 pub mod config;
 mod fusion;
@@ -20,6 +21,8 @@ pub mod tokenizer;
 mod towers;
 pub mod weights;
 
+pub(crate) use casts::Casts;
+pub use casts::Hold;
 pub use config::ModelConfig;
 pub use magiclens::MagicLens;
 pub use parameters::{Origin, Parameter, Parameters};

@@ -11,8 +11,8 @@ use crate::model::tokenizer::{END, START};
 
 /// Encodes a chunk to `[3c + h, E]` (see [`super::gradcache::Encode`]); `[2c + h, E]` without
 /// query-image negatives.
-pub fn encode(model: &MagicLens, fed: &Fed, chunk: &Chunk, negatives: bool) -> Tensor {
-    encode_in_stretches(model, fed, chunk, negatives, 0).output
+pub fn encode<'m>(model: &'m MagicLens, fed: &Fed, chunk: &Chunk, negatives: bool) -> Graph<'m> {
+    encode_in_stretches(model, fed, chunk, negatives, 0)
 }
 
 /// The same with a graph that keeps the input of each `every` blocks of the towers and computes these
@@ -41,7 +41,7 @@ pub fn encode_in_stretches<'m>(
     let bare = Tensor::cat(&bare, 0);
     let empty = empty_text(model).expand_as(&bare);
     let output = model.fuse(&Tensor::cat(&[query, bare], 0), &Tensor::cat(&[texts, empty], 0));
-    Graph { output, tape }
+    Graph { output, tape, casts: model.casts().clone() }
 }
 
 /// The features of "" `[1, E]`: constant but for the weights.
@@ -127,9 +127,9 @@ mod tests {
             let bare = (rows..2 * rows).chain(0..rows).chain(2 * rows..2 * rows + 2);
             let bare = bare.map(|image| alone(image, &empty));
             let expected = Tensor::cat(&queries.chain(bare).collect::<Vec<_>>(), 0);
-            let apart = largest(&(encode(&model, &fed, &whole(), true) - &expected));
+            let apart = largest(&(encode(&model, &fed, &whole(), true).output - &expected));
             assert!(apart < 1e-5, "{apart:e}");
-            let without = encode(&model, &fed, &whole(), false);
+            let without = encode(&model, &fed, &whole(), false).output;
             let kept =
                 Tensor::cat(&[expected.narrow(0, 0, 2 * rows), expected.narrow(0, 3 * rows, 2)], 0);
             assert_eq!(without.size(), kept.size());
@@ -162,7 +162,7 @@ mod tests {
 
     /// The loss as one graph from pixels to its value, and back.
     fn direct(model: &MagicLens, fed: &Fed) -> Vec<(String, Tensor)> {
-        let all = encode(model, fed, &Chunk { hard: 0..0, ..whole() }, true);
+        let all = encode(model, fed, &Chunk { hard: 0..0, ..whole() }, true).output;
         let role = |number: usize| all.narrow(0, (number * ROWS) as i64, ROWS as i64);
         let embeddings = Embeddings {
             query: role(0),
@@ -231,6 +231,26 @@ mod tests {
             for every in [1, 2, 9] {
                 let found = in_parts(&model, &fed, rows, held, every);
                 assert_same(&found, &right, 1e-6, &format!("{rows} rows, {held} held, {every}"));
+            }
+        }
+    }
+
+    /// In bfloat16 a weight that is used twice in a chunk adds up its two gradients in that kind.
+    #[test]
+    fn weights_that_are_held_have_the_gradients_of_those_that_are_cast_each_time() {
+        let mut model = model();
+        let fed = fed(&model);
+        for (kind, within) in [(Kind::Float, 1e-6), (Kind::BFloat16, 0.02)] {
+            model.set_compute(kind);
+            for (rows, held) in [(6, 1), (4, 1), (2, 0)] {
+                let right = in_parts(&model, &fed, rows, held, 0);
+                for every in [0, 2] {
+                    let hold = model.casts().hold(kind);
+                    let found = in_parts(&model, &fed, rows, held, every);
+                    drop(hold);
+                    let what = format!("{kind:?}, {rows} rows, {held} held, {every}");
+                    assert_same(&found, &right, within, &what);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+use magiclens_torch::shim;
 use tch::{Device, Kind, Tensor};
 
 use super::data::{Batch, DataError, Failure, Loader};
@@ -104,7 +105,10 @@ fn move_to(batch: Batch, size: i64, device: Device, kind: Kind) -> (Fed, Batch) 
 fn upload(tensor: &Tensor, device: Device) -> Tensor {
     match device {
         Device::Cpu => tensor.shallow_clone(),
-        device => tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false),
+        device => {
+            let pinned = shim::pin(tensor).expect("memory can be pinned");
+            pinned.to_device_(device, tensor.kind(), true, false)
+        }
     }
 }
 

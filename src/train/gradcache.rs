@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use tch::{Tensor, no_grad};
 
+use crate::model::Casts;
 use crate::model::tape::{Tape, push};
 
 /// A part of a batch that is encoded in one go.
@@ -82,11 +83,13 @@ pub struct Graph<'m> {
     pub output: Tensor,
     /// What is behind them beside their own graph.
     pub tape: Tape<'m>,
+    /// What may hold the weights that they were computed with.
+    pub(crate) casts: Casts,
 }
 
 impl From<Tensor> for Graph<'_> {
     fn from(output: Tensor) -> Self {
-        Self { output, tape: Tape::new(0) }
+        Self { output, tape: Tape::new(0), casts: Casts::default() }
     }
 }
 
@@ -96,6 +99,7 @@ impl Graph<'_> {
         push(&self.output, gradients);
         drop(self.output);
         self.tape.backward();
+        self.casts.collect();
     }
 }
 

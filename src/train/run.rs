@@ -190,6 +190,7 @@ impl Trainer {
         let (model, negatives) = (&self.model, self.course.query_negatives);
         let every = self.course.recompute_blocks;
         let encoder = |chunk: &Chunk| encode_in_stretches(model, fed, chunk, negatives, every);
+        let _held = model.hold_casts();
         self.learner.step(&fed.rows, rates, &encoder)
     }
 

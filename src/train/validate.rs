@@ -44,7 +44,7 @@ pub fn validate(model: &MagicLens, loader: Loader) -> Result<Recall, DataError> 
         let fed = fed?;
         let rows = fed.ids.size()[0] as usize;
         let chunk = Chunk { index: 0, rows: 0..rows, hard: 0..0 };
-        let vectors = no_grad(|| encode(model, &fed, &chunk, true));
+        let vectors = no_grad(|| encode(model, &fed, &chunk, true)).output;
         let keep: Vec<i64> =
             (0..rows).filter(|&row| fed.rows.labels.valid[row]).map(|row| row as i64).collect();
         let keep_here = Tensor::from_slice(&keep).to_device(model.device());

@@ -3,9 +3,13 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -71,6 +75,38 @@ int magiclens_lerp(Pointers starts, Pointers ends, size_t count, double weight, 
                    size_t size) {
   return guarded(message, size,
                  [&] { at::_foreach_lerp_(list(starts, count), list(ends, count), weight); });
+}
+
+int magiclens_add_gradients(Pointers weights, Pointers gradients, const double *gains, size_t count,
+                            char *message, size_t size) {
+  return guarded(message, size, [&] {
+    const auto from = list(gradients, count);
+    std::vector<at::Tensor> casts, changed, there, more;
+    std::vector<at::Scalar> factors;
+    for (size_t i = 0; i < count; ++i) {
+      TORCH_CHECK(from[i].sizes() == weights[i]->sizes(), "a gradient has another shape");
+      casts.push_back(at::empty(from[i].sizes(), weights[i]->options().requires_grad(false)));
+      if (gains[i] == 1.0) continue;
+      changed.push_back(casts[i]);
+      factors.emplace_back(gains[i]);
+    }
+    if (count) at::_foreach_copy_(casts, from);
+    if (!changed.empty()) at::_foreach_mul_(changed, factors);
+    for (size_t i = 0; i < count; ++i) {
+      at::Tensor &gradient = weights[i]->mutable_grad();
+      if (!gradient.defined()) {
+        gradient = casts[i];
+        continue;
+      }
+      there.push_back(gradient);
+      more.push_back(casts[i]);
+    }
+    if (!there.empty()) at::_foreach_add_(there, more);
+  });
+}
+
+int magiclens_pin(const at::Tensor *from, at::Tensor *out, char *message, size_t size) {
+  return guarded(message, size, [&] { *out = from->pin_memory(); });
 }
 
 int magiclens_drop_gradients(Pointers tensors, size_t count, char *message, size_t size) {

@@ -183,7 +183,9 @@ mod tests {
         let text = std::fs::read_to_string("/proc/self/maps").unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(backend.unwrap(), Backend::Cuda(folder.join(CUDA_LIBRARY)));
-        assert_eq!(maps::folder_of(&text, CUDA_LIBRARY), Some(folder));
+        // Beside another one where this machine has a GPU.
+        let mapped = folder.join(CUDA_LIBRARY);
+        assert!(text.contains(&*mapped.to_string_lossy()), "{text}");
     }
 
     #[test]

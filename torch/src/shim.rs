@@ -70,6 +70,20 @@ unsafe extern "C" {
         message: *mut c_char,
         size: usize,
     ) -> c_int;
+    fn magiclens_add_gradients(
+        weights: Pointers,
+        gradients: Pointers,
+        gains: *const f64,
+        count: usize,
+        message: *mut c_char,
+        size: usize,
+    ) -> c_int;
+    fn magiclens_pin(
+        from: *const C_tensor,
+        out: *mut C_tensor,
+        message: *mut c_char,
+        size: usize,
+    ) -> c_int;
     fn magiclens_drop_gradients(
         tensors: Pointers,
         count: usize,
@@ -151,6 +165,42 @@ pub fn lerp(starts: &[&Tensor], ends: &[&Tensor], weight: f64) -> Result<(), Tch
     })
 }
 
+/// Adds to each weight's gradient, or gives it as its first, `gain` times another one of the same shape
+/// and any kind: in the weight's kind, and by a few kernels for all of them.
+pub fn add_gradients(
+    weights: &[&Tensor],
+    gradients: &[&Tensor],
+    gains: &[f64],
+) -> Result<(), TchError> {
+    assert!(
+        weights.len() == gradients.len() && weights.len() == gains.len(),
+        "one for each weight"
+    );
+    let (weights, gradients) = (pointers(weights), pointers(gradients));
+    // SAFETY: all three arrays are that long, and the pointers are to borrowed tensors.
+    checked(|message, size| unsafe {
+        magiclens_add_gradients(
+            weights.as_ptr(),
+            gradients.as_ptr(),
+            gains.as_ptr(),
+            weights.len(),
+            message,
+            size,
+        )
+    })
+}
+
+/// A copy in memory that a GPU fetches from by itself. tch's own names a device, which libtorch warns of
+/// each time.
+pub fn pin(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut out = Tensor::f_empty([0], tch::kind::FLOAT_CPU)?;
+    // SAFETY: `out` is ours alone.
+    checked(|message, size| unsafe {
+        magiclens_pin(tensor.as_ptr(), out.as_mut_ptr(), message, size)
+    })?;
+    Ok(out)
+}
+
 /// Gives the gradients' memory back, so that the next backward pass writes instead of adding.
 pub fn drop_gradients(tensors: &[&Tensor]) -> Result<(), TchError> {
     let items = pointers(tensors);
@@ -229,6 +279,30 @@ mod tests {
         let error =
             lerp(&[&b], &[&a.reshape([1, 1, 1]).expand([3, 1, 1], false)], 0.5).unwrap_err();
         assert!(error.to_string().contains("shape"), "{error}");
+    }
+
+    #[test]
+    fn gradients_are_added_up_in_the_weights_kind() {
+        let (a, b) = (Tensor::from_slice(&[1_f32, 2.0]), Tensor::from_slice(&[3_f32]));
+        let (a, b) = (a.set_requires_grad(true), b.set_requires_grad(true));
+        (&a * 3.0).sum(tch::Kind::Float).backward();
+        let more = Tensor::from_slice(&[0.5_f32, 256.0]).to_kind(tch::Kind::BFloat16);
+        let first = Tensor::from_slice(&[8_f32]);
+        add_gradients(&[&a, &b], &[&more, &first], &[2.0, 1.0]).unwrap();
+        // 515 has more bits than a bfloat16.
+        assert_eq!((values(&a.grad()), values(&b.grad())), (vec![4.0, 515.0], vec![8.0]));
+        assert_eq!(values(&first), [8.0]);
+        assert!(add_gradients(&[&a], &[&first], &[1.0]).is_err());
+        add_gradients(&[], &[], &[]).unwrap();
+    }
+
+    #[test]
+    fn pinned_memory_holds_the_same_numbers() {
+        if let Ok(tch::Device::Cuda(_)) = crate::device() {
+            let pinned = pin(&Tensor::from_slice(&[1_f32, 2.0])).unwrap();
+            assert_eq!(values(&pinned), [1.0, 2.0]);
+            assert_eq!(values(&pinned.to_device(tch::Device::Cuda(0))), [1.0, 2.0]);
+        }
     }
 
     #[test]

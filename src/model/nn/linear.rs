@@ -3,6 +3,7 @@
 
 use tch::Tensor;
 
+use crate::model::casts::{Casts, Change};
 use crate::model::parameters::Scope;
 
 /// A linear map from the last dimension, with a bias or without.
@@ -10,28 +11,31 @@ use crate::model::parameters::Scope;
 pub(crate) struct Linear {
     pub(crate) weight: Tensor,
     pub(crate) bias: Option<Tensor>,
+    pub(crate) casts: Casts,
 }
 
 impl Linear {
     pub fn new(scope: &Scope) -> Self {
-        Self { weight: scope.tensor("weight"), bias: Some(scope.tensor("bias")) }
+        Self { bias: Some(scope.tensor("bias")), ..Self::without_bias(scope) }
     }
 
     pub fn without_bias(scope: &Scope) -> Self {
-        Self { weight: scope.tensor("weight"), bias: None }
+        Self { weight: scope.tensor("weight"), bias: None, casts: scope.casts() }
     }
 
     /// `[…, in]` to `[…, out]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(x.kind()));
-        x.linear(&self.weight.to_kind(x.kind()), bias)
+        self.forward_scaled(x, 1.0, 1.0)
     }
 
     /// The same with the weight times `gain` and the bias times `bias_gain`: a factor on
     /// activations that costs one pass over the weights instead.
     pub fn forward_scaled(&self, x: &Tensor, gain: f64, bias_gain: f64) -> Tensor {
-        let bias = self.bias.as_ref().map(|bias| (bias * bias_gain).to_kind(x.kind()));
-        x.linear(&(&self.weight * gain).to_kind(x.kind()), bias)
+        let cast = |tensor: &Tensor, gain: f64| {
+            self.casts.get(&[tensor], Change { gain, offset: 0.0 }, x.kind())
+        };
+        let bias = self.bias.as_ref().map(|bias| cast(bias, bias_gain));
+        x.linear(&cast(&self.weight, gain), bias)
     }
 }
 
@@ -41,6 +45,6 @@ impl Linear {
 pub(crate) fn joined(maps: &[&Linear], x: &Tensor) -> Tensor {
     let weights: Vec<&Tensor> = maps.iter().map(|map| &map.weight).collect();
     let biases: Vec<&Tensor> = maps.iter().filter_map(|map| map.bias.as_ref()).collect();
-    let weight = Tensor::cat(&weights, 0).to_kind(x.kind());
-    x.linear(&weight, Some(Tensor::cat(&biases, 0).to_kind(x.kind())))
+    let cast = |parts: &[&Tensor]| maps[0].casts.get(parts, Change::NONE, x.kind());
+    x.linear(&cast(&weights), Some(cast(&biases)))
 }

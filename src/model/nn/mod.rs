@@ -1,5 +1,6 @@
 //! The layers that towers, fusion and pooler are built of. They hold the parameters themselves and
-//! compute in the kind of what they are given: float32 weights are cast on use, once a call.
+//! compute in the kind of what they are given: float32 weights are cast on use, each time
+//! unless they are held.
 
 mod capped;
 mod linear;

@@ -3,6 +3,7 @@
 
 use tch::Tensor;
 
+use crate::model::casts::{Casts, Change};
 use crate::model::parameters::Scope;
 
 /// Normalises the last dimension. Statistics are float32 in any kind.
@@ -11,34 +12,38 @@ pub(crate) struct LayerNorm {
     gain: Tensor,
     bias: Tensor,
     epsilon: f64,
-    /// Whether the gain is 1 + the stored numbers.
-    offset: bool,
+    /// What is added to the stored gain.
+    offset: f64,
+    casts: Casts,
 }
 
 impl LayerNorm {
     /// CLIP's form: `weight` and an epsilon of 1e-5.
     pub fn clip(scope: &Scope) -> Self {
-        Self::clip_of(scope.tensor("weight"), scope.tensor("bias"))
+        let norm = Self::clip_of(scope.tensor("weight"), scope.tensor("bias"));
+        Self { casts: scope.casts(), ..norm }
     }
 
     /// The added layers' form: 1 + `scale` and an epsilon of 1e-6.
     pub fn offset(scope: &Scope) -> Self {
-        Self::offset_of(scope.tensor("scale"), scope.tensor("bias"))
+        let norm = Self::offset_of(scope.tensor("scale"), scope.tensor("bias"));
+        Self { casts: scope.casts(), ..norm }
     }
 
     pub(crate) fn clip_of(gain: Tensor, bias: Tensor) -> Self {
-        Self { gain, bias, epsilon: 1e-5, offset: false }
+        Self { gain, bias, epsilon: 1e-5, offset: 0.0, casts: Casts::default() }
     }
 
     pub(crate) fn offset_of(gain: Tensor, bias: Tensor) -> Self {
-        Self { gain, bias, epsilon: 1e-6, offset: true }
+        Self { gain, bias, epsilon: 1e-6, offset: 1.0, casts: Casts::default() }
     }
 
     /// `[…, width]` in and out.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let width = self.gain.size();
-        let bias = self.bias.to_kind(x.kind());
-        let gain = if self.offset { &self.gain + 1.0 } else { self.gain.shallow_clone() };
-        x.layer_norm(width, Some(gain.to_kind(x.kind())), Some(bias), self.epsilon, false)
+        let change = Change { gain: 1.0, offset: self.offset };
+        let gain = self.casts.get(&[&self.gain], change, x.kind());
+        let bias = self.casts.get(&[&self.bias], Change::NONE, x.kind());
+        x.layer_norm(width, Some(gain), Some(bias), self.epsilon, false)
     }
 }

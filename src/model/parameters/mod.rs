@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 pub(crate) use layout::{Spec, element_count, layout};
 
+use crate::model::casts::Casts;
 use crate::model::config::ModelConfig;
 
 /// Tells apart what CLIP brings along and what MagicLens adds, for the paper's two learning rates.
@@ -40,28 +41,31 @@ pub struct Parameter {
 ///
 /// The order is the same in every process, so that ranks may reduce gradients by position.
 #[derive(Debug)]
-pub struct Parameters(Vec<Parameter>);
+pub struct Parameters {
+    list: Vec<Parameter>,
+    casts: Casts,
+}
 
 impl Parameters {
     /// Goes through them in the order of their names.
     pub fn iter(&self) -> std::slice::Iter<'_, Parameter> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// Finds one by its whole name.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
-        let position = self.0.binary_search_by(|parameter| parameter.name.as_str().cmp(name));
-        Some(&self.0[position.ok()?])
+        let position = self.list.binary_search_by(|parameter| parameter.name.as_str().cmp(name));
+        Some(&self.list[position.ok()?])
     }
 
     /// How many tensors there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// Never, for a model that can be.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Draws all of them for a model that starts from nothing.
@@ -88,7 +92,13 @@ impl Parameters {
                 decays: spec.decays,
             }
         };
-        Self(layout(config).into_iter().map(parameter).collect())
+        let list = layout(config).into_iter().map(parameter).collect();
+        Self { list, casts: Casts::default() }
+    }
+
+    /// What layers get their weights from.
+    pub(crate) fn casts(&self) -> &Casts {
+        &self.casts
     }
 
     /// The parameters below `prefix`.
@@ -123,6 +133,11 @@ impl Scope<'_> {
         let name = self.join(name);
         let found = self.parameters.get(&name);
         found.unwrap_or_else(|| panic!("the layout has no {name}")).tensor.shallow_clone()
+    }
+
+    /// What a layer gets its weights from.
+    pub fn casts(&self) -> Casts {
+        self.parameters.casts.clone()
     }
 
     fn join(&self, name: &str) -> String {

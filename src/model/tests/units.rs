@@ -36,7 +36,7 @@ fn quick_gelu_through_an_mlp_of_identities() {
     let same = || {
         let eye = Tensor::eye(64, (tch::Kind::Float, tch::Device::Cpu));
         let bias = Some(Tensor::zeros([64], (tch::Kind::Float, tch::Device::Cpu)));
-        Linear { weight: eye, bias }
+        Linear { weight: eye, bias, casts: Default::default() }
     };
     let mlp = GeluMlp { fc1: same(), fc2: same() };
     let y = mlp.forward(&x.view([1, 64])).view([64]);
@@ -47,10 +47,14 @@ fn attention(units: &Golden, name: &str) -> CappedAttention {
     let get = |part: &str| units.get(&format!("{name}/params/{part}"));
     let to_heads = |part: &str| {
         let (weight, bias) = (get(&format!("{part}/w")), get(&format!("{part}/b")));
-        Linear { weight: weight.flatten(1, 2).tr(), bias: Some(bias.flatten(0, 1)) }
+        Linear {
+            weight: weight.flatten(1, 2).tr(),
+            bias: Some(bias.flatten(0, 1)),
+            casts: Default::default(),
+        }
     };
     let bias = Some(get("post/b").shallow_clone());
-    let out = Linear { weight: get("post/w").flatten(1, 2), bias };
+    let out = Linear { weight: get("post/w").flatten(1, 2), bias, casts: Default::default() };
     let (q, k, v) = (to_heads("query"), to_heads("key"), to_heads("value"));
     CappedAttention { q, k, v, out, heads: 4 }
 }

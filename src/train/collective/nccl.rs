@@ -1,6 +1,6 @@
 //! Ranks with a GPU each: NCCL for what lies on GPUs, TCP for what lies on CPUs.
 //!
-//! Compiled and not yet run: no machine with GPUs was at hand. Small tensors of the CPU that go
+//! A group of one was run on an H100; no machine with several GPUs was at hand. Small tensors of the CPU that go
 //! around in every step also show that all ranks live, which NCCL's kernels would wait for without
 //! end.
 

@@ -9,17 +9,18 @@
 //! |---|---|
 //! | input and output of both LayerNorms | 4 |
 //! | queries, keys, values, attention's output | 4 |
-//! | MLP before and after quick-GELU, and its sigmoid | 12 |
+//! | MLP before and after quick-GELU | 8 |
 //!
-//! That is 20 with the plain operators, 16 with a fused quick-GELU. Attention is taken to be fused: it
-//! keeps no n² matrix. Blocks that are computed again keep one element, their input; the rest is there for
-//! one stretch of blocks at a time. An estimate: allocator and workspaces come on top, some 5 to 10 %.
+//! Attention is taken to be fused: it keeps no n² matrix. Blocks that are computed again keep one element, their input; the rest is there for
+//! one stretch of blocks at a time. An estimate: allocator and workspaces come on top. On an H100
+//! (MagicLens-B, bf16, 2048 rows) 128 rows a chunk and two held took 38.1 GB in `train`, where this says 37.9; 512
+//! and none 68.8, where it says 68.9.
 //! <https://arxiv.org/abs/2205.05198> counts in the same way.
 
 use super::size::{ModelSize, Tower};
 
 /// Elements of D a token that the backward pass of one block keeps.
-const KEPT_BY_BLOCK: f64 = 20.0;
+const KEPT_BY_BLOCK: f64 = 16.0;
 
 /// Bytes of a float32.
 const FLOAT: u64 = 4;
@@ -33,7 +34,7 @@ pub struct Footprint {
     pub batch: u64,
     /// Rows of a chunk.
     pub chunk: u64,
-    /// Chunks of which the graph is kept, beside the one that is worked on.
+    /// Chunks of which the graph is kept until its gradients are known.
     pub held: u64,
     /// Images a row: query, target, hard negatives.
     pub images: f64,
@@ -62,7 +63,7 @@ pub struct Memory {
     pub activations: u64,
     /// Embeddings of the batch, their gradients, and the logits.
     pub contrast: u64,
-    /// Pixels of the batch, and of the next one that is on its way.
+    /// Pixels of the batch, of the next one, and of the one after it that is on its way.
     pub pixels: u64,
 }
 
@@ -72,8 +73,10 @@ impl Memory {
         let parameters = size.parameters().total();
         let cast = if step.element < FLOAT { parameters * step.element } else { 0 };
         let chunks = step.rows.div_ceil(step.chunk.max(1)).max(1);
-        let alive = (step.held + 1).min(chunks) * step.chunk.min(step.rows);
-        let pixels = step.rows as f64 * step.images * (3 * size.image * size.image * FLOAT) as f64;
+        // Graphs that are held have gone when the first chunk is encoded again.
+        let alive = step.held.clamp(1, chunks) * step.chunk.min(step.rows);
+        let pixels =
+            step.rows as f64 * step.images * (3 * size.image * size.image * step.element) as f64;
         Self {
             weights: parameters * FLOAT * if step.ema { 2 } else { 1 },
             gradients: parameters * FLOAT,
@@ -83,7 +86,7 @@ impl Memory {
                 + step.chunk.min(step.rows) as f64 * computed_again(size, step))
                 as u64,
             contrast: contrast(size, step),
-            pixels: 2 * pixels as u64,
+            pixels: 3 * pixels as u64,
         }
     }
 
@@ -157,14 +160,11 @@ mod tests {
         assert_eq!(state, 22 * 166_433_025);
     }
 
-    /// The figure for a whole batch without recomputation is some 250 GB, with a fused
-    /// quick-GELU; ours counts the plain one.
     #[test]
     fn a_whole_batch_at_once_takes_some_250_gb() {
         let whole = Memory::of(&ModelSize::base(), &Footprint { chunk: 2048, ..step() });
         let gb = whole.activations as f64 / 1e9;
-        assert!((230.0..320.0).contains(&gb), "{gb} GB");
-        assert!((230.0..260.0).contains(&(gb * 16.0 / KEPT_BY_BLOCK)), "{gb} GB");
+        assert!((230.0..260.0).contains(&gb), "{gb} GB");
     }
 
     #[test]
@@ -172,8 +172,8 @@ mod tests {
         let of = |step: Footprint| Memory::of(&ModelSize::base(), &step).activations;
         let one = of(step());
         assert!(one.abs_diff(of(Footprint { chunk: 2048, ..step() }) / 16) < 10);
-        assert!(of(Footprint { held: 3, ..step() }).abs_diff(4 * one) < 10);
-        assert_eq!(of(Footprint { held: 99, ..step() }), of(Footprint { held: 15, ..step() }));
+        assert!(of(Footprint { held: 3, ..step() }).abs_diff(3 * one) < 10);
+        assert_eq!(of(Footprint { held: 99, ..step() }), of(Footprint { held: 16, ..step() }));
         assert_eq!(of(Footprint { rows: 64, ..step() }), of(Footprint { chunk: 64, ..step() }));
     }
 
@@ -185,11 +185,11 @@ mod tests {
         };
         let block = of(0, 0) / 12.0;
         // Twelve inputs and one whole block, or three inputs and a third of all blocks.
-        assert!((of(1, 0) / block - (12.0 / 20.0 + 1.0)).abs() < 0.15, "{}", of(1, 0) / block);
-        assert!((of(4, 0) / block - (3.0 / 20.0 + 4.0)).abs() < 0.15, "{}", of(4, 0) / block);
+        assert!((of(1, 0) / block - (12.0 / 16.0 + 1.0)).abs() < 0.15, "{}", of(1, 0) / block);
+        assert!((of(4, 0) / block - (3.0 / 16.0 + 4.0)).abs() < 0.15, "{}", of(4, 0) / block);
         // A chunk that is held costs its inputs and no block more.
-        let held = (of(1, 3) - of(1, 0)) / 3.0;
-        assert!((held / block - 12.0 / 20.0).abs() < 0.15, "{}", held / block);
+        let held = (of(1, 3) - of(1, 1)) / 2.0;
+        assert!((held / block - 12.0 / 16.0).abs() < 0.15, "{}", held / block);
         assert!(of(12, 0) > of(0, 0) * 0.9);
     }
 }
