@@ -167,6 +167,27 @@ async fn executors_that_are_killed_cost_a_try_and_no_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_hangs_costs_a_try_and_no_row() {
+    let (mined, alone) = mined().await;
+    let start = || Executor::start(mined.folder.path(), "run", 2, &[]);
+    let executors = [start(), start()];
+    let mut command = again(&mined, "group", &executors);
+    command.args(["--set", "store.engine_deadline_s=10", "--set", "store.engine_tries=5"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    while executors[0].parts() == 0 && !ended.is_finished() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let pid = executors[0].process.id().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    let output = ended.await.unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("a plan failed on the executors"), "it hung after the last plan: {said}");
+    assert_eq!(alone.difference(&mined.tables("run").await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_coordinator_is_started_again() {
     let (mined, alone) = mined().await;
     let start = || Executor::start(mined.folder.path(), "run", 2, &[]);
