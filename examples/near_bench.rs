@@ -1,20 +1,21 @@
 //! Near-duplicates among hashes made up for the purpose, for `benches/peers/near.sh` to put beside others.
 //!
-//!   near_bench ROWS RADIUS [FILE]
+//!   near_bench ROWS RADIUS [FILE [BYTES]]
 //!
 //! One row in five is a near-duplicate of the row before it, one in a hundred has one hash, one in a
 //! thousand lies in one ball of radius 3. Prints a line of JSON for each measurement, wall and CPU seconds
 //! with the most memory so far: all pairs within the radius (the candidates), star clusters of them, and of
 //! 200,000 such rows how many pairs are missed beside comparing all with all. With FILE, the distinct
-//! hashes are written there as 64-bit numbers, least byte first, for the peer.
+//! hashes are written there as 64-bit numbers, least byte first, for the peer. BYTES is the memory that
+//! either may take beside its input, as much as it wants if left out.
 
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use magiclens::similarity::near::neighbours;
-use magiclens::stages::group::leaders::{Items, leaders};
+use magiclens::similarity::near::{NearError, Room, neighbours};
+use magiclens::stages::group::leaders::{Distinct, leaders};
 use magiclens::telemetry::{self, Resources};
 use rayon::prelude::*;
 
@@ -27,47 +28,47 @@ const MAX_CENTRES: usize = 64;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [rows, radius, file @ ..] = arguments.as_slice() else {
-        anyhow::bail!("usage: near_bench ROWS RADIUS [FILE]")
+        anyhow::bail!("usage: near_bench ROWS RADIUS [FILE [BYTES]]")
     };
     let (rows, radius): (usize, u32) = (rows.parse()?, radius.parse()?);
-    check(radius);
+    let memory = file.get(1).map_or(Ok(u64::MAX / 8), |bytes| bytes.parse())?;
+    check(radius)?;
     let hashes = planted(rows, 7);
     let distinct = distinct(&hashes);
     if let Some(path) = file.first() {
         write(path, &distinct).with_context(|| path.clone())?;
     }
     let pairs = measure("candidates", || {
-        let near = neighbours(&distinct, radius);
-        (0..distinct.len() as u32).map(|i| near.of(i).len()).sum::<usize>() / 2
-    });
+        let near = neighbours(&distinct, radius, Room { search: memory, result: memory })?;
+        Ok::<_, NearError>((0..distinct.len() as u32).map(|i| near.of(i).len()).sum::<usize>() / 2)
+    })?;
     say(&format!("\"distinct\": {}, \"pairs\": {pairs}", distinct.len()));
     drop(distinct);
     let order: Vec<u32> = (0..rows as u32).collect();
     let stars = measure("clusters", || {
-        let items = Items { hashes: &hashes, order: &order };
+        let distinct = Distinct::new(hashes);
+        let near = neighbours(distinct.hashes(), radius, distinct.room(memory)?)?;
         // Every candidate passes for the same: the most that clusters can have to do.
         let all_same = |_, _| Ok::<_, Infallible>(true);
-        let Ok(clusters) = leaders(&items, radius, all_same, MAX_CENTRES);
-        clusters
-            .centre_of
-            .iter()
-            .enumerate()
-            .filter(|&(item, &centre)| item as u32 == centre)
-            .count()
-    });
+        let Ok(clusters) = leaders(distinct, near, &order, all_same, MAX_CENTRES);
+        let centres = clusters.centre_of.iter().enumerate();
+        let stars = centres.filter(|&(item, &centre)| item as u32 == centre).count();
+        Ok::<_, NearError>(stars)
+    })?;
     say(&format!("\"clusters\": {stars}"));
     Ok(())
 }
 
 /// Counts what is missed and what is too much, beside comparing all with all.
-fn check(radius: u32) {
+fn check(radius: u32) -> Result<()> {
     let hashes = distinct(&planted(SAMPLE, 11));
     let near = |i: usize, j: usize| (hashes[i] ^ hashes[j]).count_ones() <= radius;
     let truth = |i: usize| -> Vec<u32> {
         (0..hashes.len()).filter(|&j| i != j && near(i, j)).map(|j| j as u32).collect()
     };
     let truth: Vec<Vec<u32>> = (0..hashes.len()).into_par_iter().map(truth).collect();
-    let found = neighbours(&hashes, radius);
+    let all = Room { search: u64::MAX / 8, result: u64::MAX / 8 };
+    let found = neighbours(&hashes, radius, all)?;
     let (mut pairs, mut missed, mut wrong) = (0, 0, 0);
     for (i, truth) in truth.iter().enumerate() {
         let found = found.of(i as u32);
@@ -79,6 +80,7 @@ fn check(radius: u32) {
         "\"what\": \"check\", \"rows\": {SAMPLE}, \"pairs\": {}, \"missed\": {missed}, \"wrong\": {wrong}",
         pairs / 2
     ));
+    Ok(())
 }
 
 fn planted(rows: usize, seed: u64) -> Vec<u64> {

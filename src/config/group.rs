@@ -31,6 +31,8 @@ pub struct Group {
     pub min_images: u32,
     /// Of two groups with at least this share of images in common (Jaccard) one is kept.
     pub max_overlap: f64,
+    /// Memory for finding near-duplicates, in bytes; rows are the same with any that is enough.
+    pub memory_bytes: u64,
 }
 
 impl Default for Group {
@@ -48,6 +50,7 @@ impl Default for Group {
             boilerplate_min_pages: 10,
             min_images: 2,
             max_overlap: 0.8,
+            memory_bytes: 4 << 30,
         }
     }
 }

@@ -125,6 +125,7 @@ impl RunError {
                 | StageError::ConfigFile { .. }
                 | StageError::Feature { .. }
                 | StageError::Local { .. }
+                | StageError::Memory { .. }
                 | StageError::NoInput { .. }
                 | StageError::Prompt { .. }
                 | StageError::Model(ModelError::Setup { .. }),

@@ -274,6 +274,18 @@ pub enum StageError {
         /// What would do it.
         feature: &'static str,
     },
+    /// Less memory is allowed than the work takes.
+    #[error(
+        "{key} = {has}, and this takes {needed} bytes at least; set it to that, where there is as much"
+    )]
+    Memory {
+        /// Dotted key.
+        key: &'static str,
+        /// Its value, in bytes.
+        has: u64,
+        /// What it would have to be.
+        needed: u64,
+    },
     /// A file named in the configuration cannot be used.
     #[error("{key}: {}: {problem}", .path.display())]
     ConfigFile {

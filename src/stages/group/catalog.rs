@@ -1,13 +1,17 @@
-//! The features of all images, those that find candidates in memory, those that decide in a file.
+//! The features of all images in files, and their order in memory.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 
 use crate::similarity::Seen;
 
 /// Bytes of one record of the file.
 const RECORD: usize = 32 + 32 + 192 + 8;
+
+/// Bytes of memory that a catalog takes for an image. While it is made it takes three times as much: less than
+/// clustering does, which comes after.
+pub const IMAGE_BYTES: u64 = 8;
 
 /// Features of one image by which near-duplicates are verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ impl Features {
 /// Images in the order in which they are added.
 pub struct Writer {
     file: BufWriter<File>,
-    hashes: Vec<u64>,
+    hashes: BufWriter<File>,
     areas: Vec<u32>,
     digests: Vec<u128>,
 }
@@ -67,7 +71,7 @@ pub struct Writer {
 /// All images.
 pub struct Catalog {
     file: File,
-    hashes: Vec<u64>,
+    hashes: File,
     /// Best first, one of each digest.
     order: Vec<u32>,
     /// For each image, the one of its digest that is in `order`.
@@ -75,16 +79,17 @@ pub struct Catalog {
 }
 
 impl Writer {
-    /// Begins a catalog in an unnamed file of the temporary folder.
-    pub fn create() -> io::Result<Self> {
-        let file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
-        Ok(Self { file, hashes: Vec::new(), areas: Vec::new(), digests: Vec::new() })
+    /// Begins a catalog of at most so many images in unnamed files of the temporary folder.
+    pub fn create(images: usize) -> io::Result<Self> {
+        let file = || Ok::<_, io::Error>(BufWriter::with_capacity(1 << 20, tempfile::tempfile()?));
+        let (areas, digests) = (Vec::with_capacity(images), Vec::with_capacity(images));
+        Ok(Self { file: file()?, hashes: file()?, areas, digests })
     }
 
     /// Adds an image.
     pub fn push(&mut self, phash: u64, features: &Features) -> io::Result<()> {
         self.file.write_all(&features.to_record())?;
-        self.hashes.push(phash);
+        self.hashes.write_all(&phash.to_le_bytes())?;
         self.areas.push(features.width.saturating_mul(features.height));
         let digest = features.digest[..16].try_into().expect("half a digest");
         self.digests.push(u128::from_be_bytes(digest));
@@ -94,13 +99,14 @@ impl Writer {
     /// Orders the images: the largest first, equal ones by digest.
     pub fn finish(self) -> io::Result<Catalog> {
         let Self { file, hashes, areas, digests } = self;
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let all = u32::try_from(hashes.len()).expect("fewer than 2^32 images");
+        let written = |file: BufWriter<File>| file.into_inner().map_err(|error| error.into_error());
+        let all = u32::try_from(areas.len()).expect("fewer than 2^32 images");
         let mut order: Vec<u32> = (0..all).collect();
         order.sort_unstable_by_key(|&i| {
             let i = i as usize;
             (std::cmp::Reverse(areas[i]), digests[i], i)
         });
+        drop(areas);
         let mut first: Vec<u32> = (0..all).collect();
         let mut last: Option<u32> = None;
         order.retain(|&i| {
@@ -111,14 +117,27 @@ impl Writer {
             }
             same.is_none()
         });
-        Ok(Catalog { file, hashes, order, first })
+        Ok(Catalog { file: written(file)?, hashes: written(hashes)?, order, first })
     }
 }
 
 impl Catalog {
-    /// Perceptual hashes by image.
-    pub fn hashes(&self) -> &[u64] {
-        &self.hashes
+    /// How many images there are.
+    pub fn images(&self) -> u64 {
+        self.first.len() as u64
+    }
+
+    /// Perceptual hashes by image, read anew.
+    pub fn hashes(&self) -> io::Result<Vec<u64>> {
+        let mut file = &self.hashes;
+        file.rewind()?;
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let (mut hashes, mut hash) = (Vec::with_capacity(self.first.len()), [0; 8]);
+        for _ in &self.first {
+            reader.read_exact(&mut hash)?;
+            hashes.push(u64::from_le_bytes(hash));
+        }
+        Ok(hashes)
     }
 
     /// One image of each digest, the best first.
@@ -150,12 +169,14 @@ mod tests {
 
     #[test]
     fn features_come_back_and_the_largest_is_first() {
-        let mut writer = Writer::create().unwrap();
+        let mut writer = Writer::create(2).unwrap();
         let all = [features(9, 100), features(3, 200), features(9, 100), features(1, 100)];
-        for image in &all {
-            writer.push(7, image).unwrap();
+        for (hash, image) in (7..).zip(&all) {
+            writer.push(hash, image).unwrap();
         }
         let catalog = writer.finish().unwrap();
+        assert_eq!(catalog.hashes().unwrap(), [7, 8, 9, 10]);
+        assert_eq!(catalog.hashes().unwrap(), [7, 8, 9, 10]);
         assert_eq!(catalog.order(), [1, 3, 0]);
         assert_eq!([0, 1, 2, 3].map(|i| catalog.first(i)), [0, 1, 0, 3]);
         for (i, image) in (0..).zip(&all) {

@@ -14,10 +14,11 @@ use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
 use super::STAGE;
-use super::catalog::{Catalog, Features, Writer};
-use super::leaders::{Clusters, Items, leaders};
+use super::catalog::{Catalog, Features, IMAGE_BYTES, Writer};
+use super::leaders::{Clusters, Distinct, leaders, least_bytes};
 use crate::config::Group;
 use crate::record::{ImageCluster, ImageId, Look, Reason, Reject, Tombstones};
+use crate::similarity::near::{NearError, neighbours};
 use crate::similarity::{Tolerance, are_near_duplicates};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Row, StoreError, Table, read_rows};
@@ -60,13 +61,10 @@ pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, St
         return Ok(made);
     }
     ctx.go_on()?;
-    let catalog = read(ctx, images).await?;
-    let rules = config.clone();
-    let clustered = ctx.on_cpu(move || {
-        let clusters = clusters(&catalog, &rules);
-        clusters.map(|clusters| (catalog, clusters))
-    });
-    let (catalog, clusters) = clustered.await.map_err(spill)?;
+    let all = images.iter().map(|part| part.rows("rows")).sum();
+    has_room(config, all)?;
+    let catalog = read(ctx, images, all).await?;
+    let (catalog, clusters) = clusters(ctx, catalog).await?;
     if clusters.capped + clusters.crowded > 0 {
         let images = clusters.capped + clusters.crowded;
         tracing::warn!(images, "compared with some of their candidates only");
@@ -79,8 +77,21 @@ pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, St
     Ok(manifests)
 }
 
-async fn read(ctx: &Context, images: &[Manifest]) -> Result<Catalog, StageError> {
-    let mut catalog = Writer::create().map_err(spill)?;
+/// Fails before anything is read where so many images cannot be clustered in the memory that there is.
+fn has_room(config: &Group, images: u64) -> Result<(), StageError> {
+    let needed = images * IMAGE_BYTES + least_bytes(images);
+    match needed > config.memory_bytes {
+        true => Err(memory(config, needed)),
+        false => Ok(()),
+    }
+}
+
+fn memory(config: &Group, needed: u64) -> StageError {
+    StageError::Memory { key: "group.memory_bytes", has: config.memory_bytes, needed }
+}
+
+async fn read(ctx: &Context, images: &[Manifest], all: u64) -> Result<Catalog, StageError> {
+    let mut catalog = Writer::create(all as usize).map_err(spill)?;
     for part in images {
         let Some(file) = part.files.get("rows") else { continue };
         let mut rows = read_rows::<ImageRow>(ctx.run.store(), &file.path, 4096).await?;
@@ -98,18 +109,40 @@ fn spill(error: io::Error) -> StoreError {
     StoreError::corrupt("features in the temporary folder", error)
 }
 
-fn clusters(catalog: &Catalog, config: &Group) -> io::Result<Clusters> {
-    let items = Items { hashes: catalog.hashes(), order: catalog.order() };
+async fn clusters(ctx: &Context, catalog: Catalog) -> Result<(Catalog, Clusters), StageError> {
+    let config = ctx.config.group.clone();
+    let images = catalog.images();
+    let free = config.memory_bytes.saturating_sub(images * IMAGE_BYTES);
+    let failed = |error| match error {
+        NearError::Room { missing } => memory(&ctx.config.group, config.memory_bytes + missing),
+        NearError::Spill(error) => spill(error).into(),
+    };
+    let radius = config.hash_radius;
+    let found = ctx.on_cpu(move || {
+        let distinct = Distinct::new(catalog.hashes()?);
+        let near = neighbours(distinct.hashes(), radius, distinct.room(free)?)?;
+        Ok((catalog, distinct, near))
+    });
+    let (catalog, distinct, near) = found.await.map_err(failed)?;
+    let rules = config.clone();
+    let clustered = ctx.on_cpu(move || {
+        let is_same = verified(&catalog, &rules);
+        let clusters = leaders(distinct, near, catalog.order(), is_same, MAX_CENTRES)?;
+        Ok((catalog, clusters))
+    });
+    Ok(clustered.await.map_err(spill)?)
+}
+
+/// Whether an image is the same as a centre. An image is compared with all its candidates in a row.
+fn verified(catalog: &Catalog, config: &Group) -> impl FnMut(u32, u32) -> io::Result<bool> {
     let mut asked: Option<(u32, Features)> = None;
-    let is_same = |centre: u32, image: u32| -> io::Result<bool> {
-        // An image is compared with all its candidates in a row.
+    move |centre, image| {
         if asked.as_ref().is_none_or(|(last, _)| *last != image) {
             asked = Some((image, catalog.features(image)?));
         }
         let (_, features) = asked.as_ref().expect("set above");
         Ok(are_same(&catalog.features(centre)?, features, config))
-    };
-    leaders(&items, config.hash_radius, is_same, MAX_CENTRES)
+    }
 }
 
 /// The rule of precision. The limits were set on recompressed, resized and cropped copies (at most

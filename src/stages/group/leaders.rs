@@ -5,60 +5,23 @@
 
 use rayon::prelude::*;
 
-use crate::similarity::near::{Neighbours, neighbours};
+use crate::similarity::near::{NearError, Neighbours, Room};
 
 /// No centre: stands where a rank would.
 const NONE: u32 = u32::MAX;
 
-/// What is to be clustered; an item is an index into `hashes`.
-#[derive(Clone, Copy, Debug)]
-pub struct Items<'a> {
-    /// The hash of each item, in any order and with repeats; fewer than 2^32 - 1.
-    pub hashes: &'a [u64],
-    /// Items in order of preference as centres, best first, each at most once.
-    pub order: &'a [u32],
-}
+/// Shares in which items are sorted to find their hashes: two words an item take less in parts.
+const SHARES: usize = 16;
 
-/// Which item stands for which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clusters {
-    /// The centre of each item; a centre, and an item not in `order`, has itself.
-    pub centre_of: Vec<u32>,
-    /// Items that became centres while there were more centres near them than may be asked for one.
-    pub capped: u64,
-    /// Distinct hashes of which some neighbours may be missing, as `Neighbours::capped` counts them.
-    pub crowded: u64,
-}
+/// Members of a share that one thread looks up.
+const LOOK_UP: usize = 1 << 16;
 
-/// Clusters `items`: `is_same(centre, item)` is asked for centres within `radius`, nearest hash
-/// first and then earliest centre first, until one is the same or `max_centres` were asked.
-pub fn leaders<E>(
-    items: &Items,
-    radius: u32,
-    mut is_same: impl FnMut(u32, u32) -> Result<bool, E>,
-    max_centres: usize,
-) -> Result<Clusters, E> {
-    let mut search = Search::new(items, radius, max_centres);
-    let mut clusters = Clusters {
-        centre_of: (0..items.hashes.len() as u32).collect(),
-        capped: 0,
-        crowded: search.near.capped,
-    };
-    for (rank, &item) in items.order.iter().enumerate() {
-        let slot = search.distinct.slots[item as usize];
-        match search.centre_for(slot, |centre| is_same(centre, item))? {
-            Some(centre) => clusters.centre_of[item as usize] = centre,
-            None => {
-                clusters.capped += u64::from(search.candidates.len() > max_centres);
-                search.centres.push(slot, rank as u32);
-            }
-        }
-    }
-    Ok(clusters)
-}
+/// Bytes an item of the least memory that clustering takes, pairs aside.
+const ITEM_BYTES: u64 = 21;
 
-/// The distinct hashes of the items.
-struct Distinct {
+/// The distinct hashes of items, of which there are fewer than 2^32 - 1.
+#[derive(Clone, Debug)]
+pub struct Distinct {
     /// Ascending.
     hashes: Vec<u64>,
     /// For each item, where its hash is in `hashes`.
@@ -66,20 +29,98 @@ struct Distinct {
 }
 
 impl Distinct {
-    fn new(of_items: &[u64]) -> Self {
-        // Sorted with their items: to look each hash up takes ten times as long.
-        let mut sorted: Vec<(u64, u32)> =
-            of_items.par_iter().copied().zip(0..of_items.len() as u32).collect();
-        sorted.par_sort_unstable();
-        let (mut hashes, mut slots) = (Vec::with_capacity(sorted.len()), vec![0; sorted.len()]);
-        for (hash, item) in sorted {
-            if hashes.last() != Some(&hash) {
-                hashes.push(hash);
-            }
-            slots[item as usize] = hashes.len() as u32 - 1;
+    /// Of the hash of each item, in any order and with repeats.
+    pub fn new(of_items: Vec<u64>) -> Self {
+        let mut hashes = of_items.clone();
+        hashes.par_sort_unstable();
+        hashes.dedup();
+        hashes.shrink_to_fit();
+        let mut slots = vec![0; of_items.len()];
+        let share = of_items.len().div_ceil(SHARES).max(1);
+        for (of_items, slots) in of_items.chunks(share).zip(slots.chunks_mut(share)) {
+            look_up(&hashes, of_items, slots);
         }
         Self { hashes, slots }
     }
+
+    /// The hashes, ascending.
+    pub fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// What of some memory is left for finding neighbours, and for them while items are clustered.
+    pub fn room(&self, memory: u64) -> Result<Room, NearError> {
+        let (hashes, items) = (self.hashes.len() as u64, self.slots.len() as u64);
+        let (own, centres) = (hashes * 8 + items * 4, hashes * 4 + items * 4);
+        match memory.checked_sub(own + centres) {
+            Some(result) => Ok(Room { search: result + centres, result }),
+            None => Err(NearError::Room { missing: own + centres - memory }),
+        }
+    }
+}
+
+/// The least memory in which so many items can be clustered, where hardly any are near each other.
+pub fn least_bytes(items: u64) -> u64 {
+    items * ITEM_BYTES + Room::LEAST
+}
+
+/// Finds where in `hashes` those of some items are.
+fn look_up(hashes: &[u64], of_items: &[u64], slots: &mut [u32]) {
+    // Sorted with their items: to look each hash up takes ten times as long.
+    let mut sorted: Vec<(u64, u32)> =
+        of_items.par_iter().copied().zip(0..of_items.len() as u32).collect();
+    sorted.par_sort_unstable();
+    sorted.par_chunks_mut(LOOK_UP).for_each(|part| {
+        let mut slot = hashes.partition_point(|&hash| hash < part[0].0);
+        for (hash, _) in part {
+            while hashes[slot] < *hash {
+                slot += 1;
+            }
+            *hash = slot as u64;
+        }
+    });
+    sorted.iter().for_each(|&(slot, item)| slots[item as usize] = slot as u32);
+}
+
+/// Which item stands for which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clusters {
+    /// The centre of each item in the order of preference; a centre has itself.
+    pub centre_of: Vec<u32>,
+    /// Items that became centres while there were more centres near them than may be asked for one.
+    pub capped: u64,
+    /// Distinct hashes of which some neighbours may be missing, as `Neighbours::capped` counts them.
+    pub crowded: u64,
+}
+
+/// Clusters items by their hashes and which of those are near each other. `order` has items in order of
+/// preference as centres, best first, each at most once. `is_same(centre, item)` is asked for centres
+/// that are near, nearest hash first and then earliest centre first, until one is the same or
+/// `max_centres` were asked.
+pub fn leaders<E>(
+    distinct: Distinct,
+    near: Neighbours,
+    order: &[u32],
+    mut is_same: impl FnMut(u32, u32) -> Result<bool, E>,
+    max_centres: usize,
+) -> Result<Clusters, E> {
+    let Distinct { hashes, mut slots } = distinct;
+    let latest = vec![NONE; hashes.len()];
+    let centres = Centres { latest, next: vec![0; order.len()] };
+    let (mut capped, crowded) = (0, near.capped);
+    let mut search = Search { order, hashes, near, centres, max_centres, candidates: Vec::new() };
+    for (rank, &item) in order.iter().enumerate() {
+        // An item's slot is not looked at again, so its centre takes the place.
+        let slot = slots[item as usize];
+        if let Some(centre) = search.centre_for(slot, |centre| is_same(centre, item))? {
+            slots[item as usize] = centre;
+            continue;
+        }
+        slots[item as usize] = item;
+        capped += u64::from(search.candidates.len() > max_centres);
+        search.centres.push(slot, rank as u32);
+    }
+    Ok(Clusters { centre_of: slots, capped, crowded })
 }
 
 /// The centres so far by hash; a centre is named by its rank, its place in the order of preference.
@@ -113,7 +154,7 @@ impl Centres {
 /// What the search for the centre of an item needs.
 struct Search<'a> {
     order: &'a [u32],
-    distinct: Distinct,
+    hashes: Vec<u64>,
     near: Neighbours,
     centres: Centres,
     max_centres: usize,
@@ -122,15 +163,7 @@ struct Search<'a> {
     candidates: Vec<u64>,
 }
 
-impl<'a> Search<'a> {
-    fn new(items: &Items<'a>, radius: u32, max_centres: usize) -> Self {
-        let distinct = Distinct::new(items.hashes);
-        let near = neighbours(&distinct.hashes, radius);
-        let latest = vec![NONE; distinct.hashes.len()];
-        let centres = Centres { latest, next: vec![0; items.order.len()] };
-        Self { order: items.order, distinct, near, centres, max_centres, candidates: Vec::new() }
-    }
-
+impl Search<'_> {
     /// The first centre that `is_same` accepts of those it may be asked for an item with this hash.
     fn centre_for<E>(
         &mut self,
@@ -165,9 +198,9 @@ impl<'a> Search<'a> {
             return;
         }
         let room = (self.max_centres - from).saturating_add(1);
-        let hash = self.distinct.hashes[slot as usize];
+        let hash = self.hashes[slot as usize];
         for &other in self.near.of(slot) {
-            let distance = (hash ^ self.distinct.hashes[other as usize]).count_ones();
+            let distance = (hash ^ self.hashes[other as usize]).count_ones();
             let pack = |rank| u64::from(distance) << 32 | u64::from(rank);
             self.candidates.extend(self.centres.at(other).take(room).map(pack));
         }
@@ -182,6 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::similarity::near::neighbours;
     use crate::similarity::near::tests::{Random, planted};
 
     const RADIUS: u32 = 3;
@@ -198,9 +232,17 @@ mod tests {
         order
     }
 
+    fn near(hashes: &[u64]) -> (Distinct, Neighbours) {
+        let distinct = Distinct::new(hashes.to_vec());
+        let room = distinct.room(1 << 30).unwrap();
+        let near = neighbours(distinct.hashes(), RADIUS, room).unwrap();
+        (distinct, near)
+    }
+
     fn cluster(hashes: &[u64], order: &[u32], max_centres: usize) -> Clusters {
         let same = |centre, item| Ok::<_, Infallible>(is_same(hashes, centre, item));
-        leaders(&Items { hashes, order }, RADIUS, same, max_centres).expect("is_same never fails")
+        let (distinct, near) = near(hashes);
+        leaders(distinct, near, order, same, max_centres).expect("is_same never fails")
     }
 
     /// The same by its definition: each item against all centres so far.
@@ -282,8 +324,8 @@ mod tests {
             asked.push((item, centre));
             Ok::<_, Infallible>(false)
         };
-        let items = Items { hashes: &hashes, order: &[3, 0, 2, 1, 5, 4] };
-        let found = leaders(&items, RADIUS, no, 4).expect("never fails");
+        let (distinct, near) = near(&hashes);
+        let found = leaders(distinct, near, &[3, 0, 2, 1, 5, 4], no, 4).expect("never fails");
         asked.retain(|&(item, _)| item == 4);
         assert_eq!(asked, [(4, 5), (4, 3), (4, 1), (4, 2)]);
         assert_eq!((found.centre_of, found.capped), (vec![0, 1, 2, 3, 4, 5], 1));
@@ -291,7 +333,40 @@ mod tests {
 
     #[test]
     fn an_error_ends_it() {
-        let items = Items { hashes: &[5, 5], order: &[0, 1] };
-        assert_eq!(leaders(&items, RADIUS, |_, _| Err("gone"), 1), Err("gone"));
+        let (distinct, near) = near(&[5, 5]);
+        assert_eq!(leaders(distinct, near, &[0, 1], |_, _| Err("gone"), 1), Err("gone"));
+    }
+
+    #[test]
+    fn each_item_finds_its_hash() {
+        for rows in [0, 1, 15, 17, 3 * LOOK_UP * SHARES] {
+            let hashes = planted(rows, rows / 3, rows / 9, 2, 5);
+            let distinct = Distinct::new(hashes.clone());
+            assert!(distinct.hashes.is_sorted_by(|a, b| a < b));
+            let found = distinct.slots.iter().map(|&slot| distinct.hashes[slot as usize]);
+            assert!(found.eq(hashes), "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn the_least_memory_is_enough_and_less_is_not() {
+        let hashes: Vec<u64> = (1..40_000).map(|i| Random(i).next()).collect();
+        let memory = least_bytes(hashes.len() as u64);
+        let (distinct, near) = near(&hashes);
+        let missing = |memory| {
+            let found =
+                distinct.room(memory).and_then(|room| neighbours(distinct.hashes(), RADIUS, room));
+            match found {
+                Ok(found) => {
+                    assert_eq!(found, near);
+                    0
+                }
+                Err(NearError::Room { missing }) => missing,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(missing(memory), 0);
+        assert!(missing(memory / 2) > 0);
+        assert_eq!(missing(0), hashes.len() as u64 * 20);
     }
 }
