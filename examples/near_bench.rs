@@ -14,7 +14,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use magiclens::similarity::near::{NearError, Room, neighbours};
+use magiclens::similarity::near::{Limits, NearError, Room, neighbours};
 use magiclens::stages::group::leaders::{Distinct, leaders};
 use magiclens::telemetry::{self, Resources};
 use rayon::prelude::*;
@@ -39,7 +39,12 @@ fn main() -> Result<()> {
         write(path, &distinct).with_context(|| path.clone())?;
     }
     let pairs = measure("candidates", || {
-        let near = neighbours(&distinct, radius, Room { search: memory, result: memory })?;
+        let near = neighbours(
+            &distinct,
+            radius,
+            Limits::default(),
+            Room { search: memory, result: memory },
+        )?;
         Ok::<_, NearError>((0..distinct.len() as u32).map(|i| near.of(i).len()).sum::<usize>() / 2)
     })?;
     say(&format!("\"distinct\": {}, \"pairs\": {pairs}", distinct.len()));
@@ -47,7 +52,8 @@ fn main() -> Result<()> {
     let order: Vec<u32> = (0..rows as u32).collect();
     let stars = measure("clusters", || {
         let distinct = Distinct::new(hashes);
-        let near = neighbours(distinct.hashes(), radius, distinct.room(memory)?)?;
+        let near =
+            neighbours(distinct.hashes(), radius, Limits::default(), distinct.room(memory)?)?;
         // Every candidate passes for the same: the most that clusters can have to do.
         let all_same = |_, _| Ok::<_, Infallible>(true);
         let Ok(clusters) = leaders(distinct, near, &order, all_same, MAX_CENTRES);
@@ -68,7 +74,7 @@ fn check(radius: u32) -> Result<()> {
     };
     let truth: Vec<Vec<u32>> = (0..hashes.len()).into_par_iter().map(truth).collect();
     let all = Room { search: u64::MAX / 8, result: u64::MAX / 8 };
-    let found = neighbours(&hashes, radius, all)?;
+    let found = neighbours(&hashes, radius, Limits::default(), all)?;
     let (mut pairs, mut missed, mut wrong) = (0, 0, 0);
     for (i, truth) in truth.iter().enumerate() {
         let found = found.of(i as u32);

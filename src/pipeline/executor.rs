@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 use super::RunError;
 use crate::config::Layers;
 use crate::stages::context::StageError;
+use crate::stages::group;
 use crate::store::{Executor, NotBuilt, RunDir};
 use crate::telemetry::{exporter, say};
 
@@ -17,7 +18,7 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
     })?;
     let config = layers.load()?;
     let dir = RunDir::open(out)?;
-    let executor = Executor::open(dir.store(), &config);
+    let executor = Executor::open(dir.store(), &config, group::functions());
     let executor = executor
         .map_err(|NotBuilt| StageError::Feature { key: "mine executor", feature: "cluster" })?;
     if !address.ip().is_loopback() && !executor.has_token() {

@@ -44,7 +44,7 @@ pub use reviews::{ReviewLog, read_reviews};
 pub use rows::{Layout, Row, RowStream, RowWriter, read_rows};
 pub use run_dir::{Kept, RunDir};
 pub use segment::{SegmentEntry, SegmentLog, WipSummary};
-pub use sql::{Plan, Sql};
+pub use sql::{Function, Plan, Sql};
 pub use table::{PlainPart, Table};
 pub use tar::TarWriter;
 

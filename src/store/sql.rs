@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -32,6 +33,12 @@ const BATCH_ROWS: usize = 256;
 
 /// Batches as they come, or what went wrong.
 pub(super) type Batches = BoxStream<'static, Result<RecordBatch, String>>;
+
+/// A function that plans call by its name: the same here and on executors, which are of one version.
+pub type Function = Arc<ScalarUDF>;
+
+/// What rows of executors have to pass beside their order and number, batch by batch.
+pub(super) type Check<'a> = &'a (dyn Fn(&RecordBatch) -> Result<(), String> + Sync);
 
 /// A query whose rows come in order, and can be held against a count.
 pub struct Plan<'a> {
@@ -104,10 +111,22 @@ impl Sql {
 
     /// Works on a plan, in this process or on executors; its rows stream out in the order of its key.
     pub async fn plan<R: Row>(&self, plan: &Plan<'_>) -> Result<RowStream<R>, StoreError> {
-        match &self.engine {
-            None => self.query(&plan.sql()).await,
-            Some(engine) => Ok(RowStream::new("plan", engine.rows(self, plan).await?)),
-        }
+        self.checked(plan, &|_: &R| Ok(())).await
+    }
+
+    /// The same; where executors give a row that does not pass, they are made to try again.
+    pub async fn checked<R: Row>(
+        &self,
+        plan: &Plan<'_>,
+        check: &(impl Fn(&R) -> Result<(), String> + Sync),
+    ) -> Result<RowStream<R>, StoreError> {
+        let Some(engine) = &self.engine else { return self.query(&plan.sql()).await };
+        let check = |batch: &RecordBatch| {
+            let rows: Vec<R> = serde_arrow::from_record_batch(batch)
+                .map_err(|error: serde_arrow::Error| error.to_string())?;
+            rows.iter().try_for_each(check)
+        };
+        Ok(RowStream::new("plan", engine.rows(self, plan, &check).await?))
     }
 
     /// Runs a query in this process; its rows stream out.

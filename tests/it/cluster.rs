@@ -104,8 +104,8 @@ async fn rows_of_one_process(threads: usize) {
     command.arg("--set").arg(format!("run.cpu_threads={threads}"));
     let output = run(command).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    // One of `fetch`, three of `group`, three of `export`.
-    assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 7);
+    // One of `fetch`, 15 and three of `group`, three of `export`.
+    assert_eq!(stderr(&output).matches("executors worked on a plan").count(), 22);
     assert!(executors.iter().all(|executor| executor.parts() > 10), "each has its parts");
     assert_eq!(alone.difference(&mined.tables("run").await), None);
 }

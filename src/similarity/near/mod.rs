@@ -7,6 +7,7 @@
 //! time, and of that so many keys as there is room for. [`pairs`] that find no room wait in a file.
 //! [`bucket`] is the same for the hashes of some keys of one table, wherever those are worked on.
 
+mod bucket;
 mod lists;
 mod pairs;
 mod table;
@@ -15,11 +16,12 @@ use std::io;
 
 use thiserror::Error;
 
+pub use bucket::{Bucket, Cut};
 pub use lists::Neighbours;
 pub use pairs::Pairs;
-pub use table::Limits;
 use table::Search;
 pub(super) use table::block_masks;
+pub use table::{Crowded, Limits};
 
 /// The largest radius the blocks are meant for: above it runs are so long that nothing is saved.
 pub const MAX_RADIUS: u32 = 6;
@@ -59,7 +61,7 @@ pub enum NearError {
 }
 
 /// Fails where more is needed than there is.
-fn within(room: u64, needed: u64) -> Result<(), NearError> {
+pub fn within(room: u64, needed: u64) -> Result<(), NearError> {
     match needed.checked_sub(room) {
         Some(missing) if missing > 0 => Err(NearError::Room { missing }),
         _ => Ok(()),
@@ -68,9 +70,14 @@ fn within(room: u64, needed: u64) -> Result<(), NearError> {
 
 /// Finds all pairs among `hashes`, distinct and ascending, that differ in at most `radius` bits. What is
 /// found does not depend on the room.
-pub fn neighbours(hashes: &[u64], radius: u32, room: Room) -> Result<Neighbours, NearError> {
+pub fn neighbours(
+    hashes: &[u64],
+    radius: u32,
+    limits: Limits,
+    room: Room,
+) -> Result<Neighbours, NearError> {
     within(room.result, Neighbours::least_bytes(hashes.len() as u64))?;
-    let search = Search::new(hashes, radius, Limits::default());
+    let search = Search::new(hashes, radius, limits);
     let (keys, bytes) = divided(&search, room.search)?;
     let pairs = search.pairs(keys, bytes)?;
     let capped = search.crowded.count();
@@ -137,7 +144,7 @@ pub(crate) mod tests {
         hashes
     }
 
-    fn distinct(mut hashes: Vec<u64>) -> Vec<u64> {
+    pub fn distinct(mut hashes: Vec<u64>) -> Vec<u64> {
         hashes.sort_unstable();
         hashes.dedup();
         hashes
@@ -158,15 +165,12 @@ pub(crate) mod tests {
     const ALL: Room = Room { search: 1 << 30, result: 1 << 30 };
 
     fn found(hashes: &[u64], radius: u32) -> Neighbours {
-        neighbours(hashes, radius, ALL).unwrap()
+        neighbours(hashes, radius, Limits::default(), ALL).unwrap()
     }
 
     /// `neighbours` with radius 3 and other limits.
     fn limited(hashes: &[u64], run: usize, window: usize) -> Neighbours {
-        let search = Search::new(hashes, 3, Limits { run, window });
-        let pairs = search.pairs(hashes.len(), 1 << 30).unwrap();
-        let capped = search.crowded.count();
-        Neighbours::from_pairs(pairs, hashes.len(), capped, 1 << 30).unwrap()
+        neighbours(hashes, 3, Limits { run, window }, ALL).unwrap()
     }
 
     /// The same with the fewest keys at a time, and more or fewer pairs in memory.
@@ -201,10 +205,7 @@ pub(crate) mod tests {
             let hashes = distinct(planted.iter().map(|hash| hash & 0xFFFF_0000_003F).collect());
             let limits = Limits { run, window };
             let all = cramped(&hashes, radius, limits, u64::MAX / KEY);
-            let search = Search::new(&hashes, radius, limits);
-            let whole = search.pairs(hashes.len(), 1 << 30).unwrap();
-            let capped = search.crowded.count();
-            let whole = Neighbours::from_pairs(whole, hashes.len(), capped, 1 << 30).unwrap();
+            let whole = neighbours(&hashes, radius, limits, ALL).unwrap();
             prop_assert_eq!(&all, &whole);
             prop_assert_eq!(cramped(&hashes, radius, limits, pairs), whole);
         }
@@ -225,7 +226,7 @@ pub(crate) mod tests {
         hashes.extend(0..10_000);
         let hashes = distinct(hashes);
         let whole = found(&hashes, 3);
-        let missing = |room| match neighbours(&hashes, 3, room) {
+        let missing = |room| match neighbours(&hashes, 3, Limits::default(), room) {
             Err(NearError::Room { missing }) => missing,
             other => panic!("{other:?}"),
         };
@@ -233,13 +234,13 @@ pub(crate) mod tests {
         room.search += missing(room);
         room.search += missing(room);
         assert!(room.search < LEAST_PAIRS + 30_000 * KEY, "all keys at a time: {room:?}");
-        assert_eq!(neighbours(&hashes, 3, room).unwrap(), whole);
+        assert_eq!(neighbours(&hashes, 3, Limits::default(), room).unwrap(), whole);
         room.search -= 1;
         assert_eq!(missing(room), 1);
         let mut room = Room { search: ALL.search, result: 0 };
         room.result += missing(room);
         room.result += missing(room);
-        assert_eq!(neighbours(&hashes, 3, room).unwrap(), whole);
+        assert_eq!(neighbours(&hashes, 3, Limits::default(), room).unwrap(), whole);
         room.result = Neighbours::least_bytes(hashes.len() as u64) - 1;
         assert_eq!(missing(room), 1);
     }

@@ -12,13 +12,15 @@ use std::io;
 
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use super::STAGE;
 use super::catalog::{Catalog, Features, IMAGE_BYTES, Writer};
 use super::leaders::{Clusters, Distinct, leaders, least_bytes};
+use super::spread::{Spread, SpreadError};
 use crate::config::Group;
 use crate::record::{ImageCluster, ImageId, Look, Reason, Reject, Tombstones};
-use crate::similarity::near::{NearError, neighbours};
+use crate::similarity::near::{Limits, NearError, neighbours};
 use crate::similarity::{Tolerance, are_near_duplicates};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, PlainPart, Row, StoreError, Table, read_rows};
@@ -64,7 +66,7 @@ pub async fn run(ctx: &Context, images: &[Manifest]) -> Result<Vec<Manifest>, St
     let all = images.iter().map(|part| part.rows("rows")).sum();
     has_room(config, all)?;
     let catalog = read(ctx, images, all).await?;
-    let (catalog, clusters) = clusters(ctx, catalog).await?;
+    let (catalog, clusters) = clusters(ctx, images, catalog).await?;
     if clusters.capped + clusters.crowded > 0 {
         let images = clusters.capped + clusters.crowded;
         tracing::warn!(images, "compared with some of their candidates only");
@@ -109,18 +111,33 @@ fn spill(error: io::Error) -> StoreError {
     StoreError::corrupt("features in the temporary folder", error)
 }
 
-async fn clusters(ctx: &Context, catalog: Catalog) -> Result<(Catalog, Clusters), StageError> {
+async fn clusters(
+    ctx: &Context,
+    images: &[Manifest],
+    catalog: Catalog,
+) -> Result<(Catalog, Clusters), StageError> {
     let config = ctx.config.group.clone();
-    let images = catalog.images();
-    let free = config.memory_bytes.saturating_sub(images * IMAGE_BYTES);
+    let free = config.memory_bytes.saturating_sub(catalog.images() * IMAGE_BYTES);
     let failed = |error| match error {
-        NearError::Room { missing } => memory(&ctx.config.group, config.memory_bytes + missing),
-        NearError::Spill(error) => spill(error).into(),
+        SpreadError::Store(error) => error.into(),
+        SpreadError::Near(NearError::Spill(error)) => spill(error).into(),
+        SpreadError::Near(NearError::Room { missing }) => {
+            memory(&ctx.config.group, config.memory_bytes + missing)
+        }
     };
-    let radius = config.hash_radius;
+    let (radius, limits) = (config.hash_radius, Limits::default());
+    let spread = match &ctx.engine {
+        Some(_) => Some(Spread::new(ctx.sql(1)?, images, takes_part_sql(&config)).await?),
+        None => None,
+    };
+    let runtime = Handle::current();
     let found = ctx.on_cpu(move || {
-        let distinct = Distinct::new(catalog.hashes()?);
-        let near = neighbours(distinct.hashes(), radius, distinct.room(free)?)?;
+        let distinct = Distinct::new(catalog.hashes().map_err(NearError::Spill)?);
+        let (hashes, room) = (distinct.hashes(), distinct.room(free)?);
+        let near = match spread {
+            None => neighbours(hashes, radius, limits, room)?,
+            Some(spread) => runtime.block_on(spread.neighbours(hashes, radius, limits, room))?,
+        };
         Ok((catalog, distinct, near))
     });
     let (catalog, distinct, near) = found.await.map_err(failed)?;
@@ -158,8 +175,23 @@ fn are_same(a: &Features, b: &Features, config: &Group) -> bool {
     are_near_duplicates(&a.seen(), &b.seen(), &tolerance)
 }
 
-fn takes_part(image: &ImageRow, config: &Group) -> bool {
+pub(super) fn takes_part(image: &ImageRow, config: &Group) -> bool {
     !image.url.is_empty() && useless(image, config).is_none()
+}
+
+/// The same for a plan over `images`; what comes of it is held against what [`takes_part`] let through.
+pub(super) fn takes_part_sql(config: &Group) -> String {
+    let Group { min_side, max_aspect, min_entropy, reject_ad_sizes, .. } = config;
+    let mut sql = format!(
+        "url <> '' AND width >= {min_side} AND height >= {min_side}
+         AND CAST(width AS DOUBLE) <= {max_aspect:?} * CAST(height AS DOUBLE)
+         AND CAST(height AS DOUBLE) <= {max_aspect:?} * CAST(width AS DOUBLE)
+         AND NOT (CAST(entropy AS DOUBLE) < {min_entropy:?})"
+    );
+    for (width, height) in AD_SIZES.iter().filter(|_| *reject_ad_sizes) {
+        sql.push_str(&format!(" AND NOT (width = {width} AND height = {height})"));
+    }
+    sql
 }
 
 /// Whether an image by itself was taken back, be it that only a blank row is left of it.
@@ -268,21 +300,21 @@ impl ClusterWriter<'_> {
 
 /// The columns of `images` that are read here: all but the bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct ImageRow {
-    image_id: ImageId,
-    url: String,
-    final_url: String,
-    page_url: String,
-    width: u32,
-    height: u32,
-    stored_bytes: u32,
-    phash: u64,
+pub(super) struct ImageRow {
+    pub image_id: ImageId,
+    pub url: String,
+    pub final_url: String,
+    pub page_url: String,
+    pub width: u32,
+    pub height: u32,
+    pub stored_bytes: u32,
+    pub phash: u64,
     #[serde(with = "serde_bytes")]
-    phash256: Vec<u8>,
+    pub phash256: Vec<u8>,
     #[serde(with = "serde_bytes")]
-    colour_layout: Vec<u8>,
-    entropy: f32,
-    rights: Option<String>,
+    pub colour_layout: Vec<u8>,
+    pub entropy: f32,
+    pub rights: Option<String>,
 }
 
 impl ImageRow {

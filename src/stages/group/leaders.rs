@@ -215,8 +215,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::similarity::near::neighbours;
     use crate::similarity::near::tests::{Random, planted};
+    use crate::similarity::near::{Limits, neighbours};
 
     const RADIUS: u32 = 3;
 
@@ -235,7 +235,7 @@ mod tests {
     fn near(hashes: &[u64]) -> (Distinct, Neighbours) {
         let distinct = Distinct::new(hashes.to_vec());
         let room = distinct.room(1 << 30).unwrap();
-        let near = neighbours(distinct.hashes(), RADIUS, room).unwrap();
+        let near = neighbours(distinct.hashes(), RADIUS, Limits::default(), room).unwrap();
         (distinct, near)
     }
 
@@ -354,8 +354,9 @@ mod tests {
         let memory = least_bytes(hashes.len() as u64);
         let (distinct, near) = near(&hashes);
         let missing = |memory| {
-            let found =
-                distinct.room(memory).and_then(|room| neighbours(distinct.hashes(), RADIUS, room));
+            let found = distinct
+                .room(memory)
+                .and_then(|room| neighbours(distinct.hashes(), RADIUS, Limits::default(), room));
             match found {
                 Ok(found) => {
                     assert_eq!(found, near);

@@ -1,7 +1,8 @@
 //! Stage 3, `group`: from images and the pages that show them to groups.
 //!
 //! [`cluster`] turns down images that are no use by themselves and gives near-duplicates one cluster
-//! ([`leaders`] decides, among candidates by [`near`](crate::similarity::near); [`catalog`] holds the features); [`place`] joins
+//! ([`leaders`] decides, among candidates by [`near`](crate::similarity::near), which [`spread`] finds by way of executors;
+//! [`catalog`] holds the features); [`place`] joins
 //! images to the pages that show them and turns down boilerplate and repeats (a global plan over ids);
 //! [`overlap`] finds pages that show nearly the same images; [`gather`] adds what pages say.
 
@@ -11,6 +12,9 @@ mod gather;
 pub mod leaders;
 mod overlap;
 mod place;
+mod spread;
+
+pub use spread::functions;
 
 use crate::stages::context::{Context, StageError};
 use crate::store::Manifest;

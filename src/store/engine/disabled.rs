@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 
 use super::NotBuilt;
 use crate::config::{self, Config};
-use crate::store::sql::{Batches, Plan, Sql};
+use crate::store::sql::{Batches, Check, Function, Plan, Sql};
 use crate::store::{Store, StoreError};
 
 /// There is none.
@@ -13,7 +13,7 @@ pub enum Engine {}
 
 impl Engine {
     /// None, or a word that this build has none.
-    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
+    pub fn open(config: &Config, _: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
         match config.store.engine {
             config::Engine::Local => Ok(None),
             config::Engine::Executors(_) => Err(NotBuilt),
@@ -25,6 +25,7 @@ impl Engine {
         &self,
         _: &Sql,
         _: &Plan<'_>,
+        _: Check<'_>,
     ) -> Result<Batches, StoreError> {
         match *self {}
     }
@@ -36,7 +37,7 @@ pub enum Executor {}
 
 impl Executor {
     /// Says so.
-    pub fn open(_: &Store, _: &Config) -> Result<Self, NotBuilt> {
+    pub fn open(_: &Store, _: &Config, _: Vec<Function>) -> Result<Self, NotBuilt> {
         Err(NotBuilt)
     }
 

@@ -17,7 +17,7 @@ use super::channels::{Channels, Pass};
 use super::guard::{Failure, Limits, guarded};
 use crate::config::{self, Config};
 use crate::store::StoreError;
-use crate::store::sql::{Batches, Plan, Sql, register, settings, stream};
+use crate::store::sql::{Batches, Check, Function, Plan, Sql, register, settings, stream};
 
 /// An executor that has not said its name by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,18 +36,21 @@ pub struct Engine {
     channels: Channels,
     limits: Limits,
     threads: usize,
+    functions: Vec<Function>,
 }
 
 impl Engine {
-    /// The engine that is configured, or none; asks nobody yet.
-    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
+    /// The engine that is configured, or none; asks nobody yet. Plans may call the functions, which executors
+    /// have too.
+    pub fn open(config: &Config, functions: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
         let config::Engine::Executors(executors) = &config.store.engine else { return Ok(None) };
         let limits = Limits {
             deadline: Duration::from_secs(config.store.engine_deadline_s),
             tries: config.store.engine_tries,
         };
         let (executors, channels) = (executors.clone().into(), Channels::new(Pass::of_this()));
-        Ok(Some(Self { executors, channels, limits, threads: config.run.threads() }))
+        let threads = config.run.threads();
+        Ok(Some(Self { executors, channels, limits, threads, functions }))
     }
 
     /// A plan's rows, once all of them are there and have passed the guard.
@@ -55,10 +58,12 @@ impl Engine {
         &self,
         sql: &Sql,
         plan: &Plan<'_>,
+        check: Check<'_>,
     ) -> Result<Batches, StoreError> {
         let text = plan.sql();
         let attempt = async || self.attempt(sql, &text).await;
-        let spill = guarded(self.limits, plan.key, attempt, async || sql.count(plan).await).await?;
+        let count = async || sql.count(plan).await;
+        let spill = guarded(self.limits, plan.key, attempt, check, count).await?;
         tracing::info!(rows = spill.rows(), "executors worked on a plan");
         spill.into_batches().map_err(|problem| StoreError::Engine { problem })
     }
@@ -85,6 +90,7 @@ impl Engine {
             })
             .map_err(lost)?;
         let session = SessionContext::new_with_state(state.build());
+        self.functions.iter().for_each(|function| session.register_udf(function.as_ref().clone()));
         for (name, paths) in &sql.tables {
             register(&session, name, paths).await.map_err(lost)?;
         }

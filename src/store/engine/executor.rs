@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -20,7 +21,7 @@ use url::Url;
 use super::NotBuilt;
 use super::channels::{ALIVE_EVERY, ALIVE_WITHIN, Channels, Pass};
 use crate::config::Config;
-use crate::store::sql::{base, settings};
+use crate::store::sql::{Function, base, settings};
 use crate::store::{Store, StoreError};
 
 /// What works on parts of plans.
@@ -31,21 +32,27 @@ pub struct Executor {
 
 impl Executor {
     /// One for a run directory. Plans hold `store.plan_memory_bytes`, as they do in `mine`.
-    pub fn open(store: &Store, config: &Config) -> Result<Self, NotBuilt> {
+    pub fn open(
+        store: &Store,
+        config: &Config,
+        functions: Vec<Function>,
+    ) -> Result<Self, NotBuilt> {
         let (memory, threads) = (config.store.plan_memory_bytes, config.run.threads());
         let pass = Pass::of_this();
         let channels = Channels::new(pass.clone());
         let session = move |ctx: WorkerQueryContext| {
-            let channels = channels.clone();
+            let (channels, functions) = (channels.clone(), functions.clone());
             async move {
                 tracing::debug!("a part of a plan");
                 let mut builder = ctx.builder;
                 let config = std::mem::take(builder.config()).unwrap_or_default();
                 let config = settings(config, memory, threads);
                 let builder = builder.with_config(config);
-                Ok::<_, DataFusionError>(
-                    builder.with_distributed_channel_resolver(channels).build(),
-                )
+                let mut state = builder.with_distributed_channel_resolver(channels).build();
+                for function in functions {
+                    state.register_udf(function)?;
+                }
+                Ok::<_, DataFusionError>(state)
             }
         };
         let runtime = RuntimeEnvBuilder::new()

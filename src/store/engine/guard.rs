@@ -1,8 +1,8 @@
 //! What rows from executors have to pass before anyone sees them.
 //!
 //! A try has a deadline, and its rows wait in a file of its own until all of it has come: what a failed
-//! try gave is gone with the file. They are in the order of their keys, each key once, and as many as are
-//! counted without the executors; else the try has failed.
+//! try gave is gone with the file. They are in the order of their keys, each key once, as many as are
+//! counted without the executors, and pass what else their plan checks; else the try has failed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::spill::{Spill, SpillWriter};
 use crate::store::StoreError;
-use crate::store::sql::Batches;
+use crate::store::sql::{Batches, Check};
 
 /// Pause before another try: time for an executor that was lost to be started again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -40,6 +40,7 @@ pub async fn guarded(
     limits: Limits,
     key: &[&str],
     attempt: impl AsyncFn() -> Result<Batches, Failure>,
+    check: Check<'_>,
     count: impl AsyncFn() -> Result<u64, StoreError>,
 ) -> Result<Spill, StoreError> {
     let mut expected = None;
@@ -48,7 +49,7 @@ pub async fn guarded(
         if number > 1 {
             tokio::time::sleep(PAUSE).await;
         }
-        let outcome = tokio::time::timeout(limits.deadline, once(key, &attempt)).await;
+        let outcome = tokio::time::timeout(limits.deadline, once(key, &attempt, check)).await;
         problem = match outcome {
             Ok(Ok(spill)) => {
                 let expected = match expected {
@@ -74,12 +75,13 @@ pub async fn guarded(
 async fn once(
     key: &[&str],
     attempt: impl AsyncFn() -> Result<Batches, Failure>,
+    check: Check<'_>,
 ) -> Result<Spill, Failure> {
     let mut batches = attempt().await?;
     let (mut order, mut spill) = (Order::new(key), SpillWriter::default());
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(Failure::Try)?;
-        order.check(&batch).map_err(Failure::Try)?;
+        order.check(&batch).and_then(|()| check(&batch)).map_err(Failure::Try)?;
         spill.push(&batch).map_err(Failure::Plan)?;
     }
     spill.finish().map_err(Failure::Plan)
@@ -136,7 +138,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{AsArray, Int64Array, StringArray};
     use futures::stream;
 
     use super::*;
@@ -170,7 +172,7 @@ mod tests {
             made.set(made.get() + 1);
             tries.borrow_mut().next().unwrap()
         };
-        let spill = guarded(LIMITS, &KEY, attempt, async || Ok(rows)).await;
+        let spill = guarded(LIMITS, &KEY, attempt, &|_| Ok(()), async || Ok(rows)).await;
         let rows = match spill {
             Ok(spill) => Ok(spill.into_batches().unwrap().map(Result::unwrap).collect().await),
             Err(error) => Err(error.to_string()),
@@ -235,7 +237,8 @@ mod tests {
         assert_eq!(tries, 3);
         // Time is the test's own.
         assert_eq!(began.elapsed().as_secs(), 304);
-        let asked = guarded(LIMITS, &KEY, async || std::future::pending().await, async || Ok(5));
+        let never = async || std::future::pending().await;
+        let asked = guarded(LIMITS, &KEY, never, &|_| Ok(()), async || Ok(5));
         assert!(asked.await.is_err(), "an executor that never begins");
     }
 
@@ -261,7 +264,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_that_is_not_there_is_refused() {
         let made = async || Ok(batches(right()));
-        let found = guarded(LIMITS, &["nothing"], made, async || Ok(5)).await;
+        let found = guarded(LIMITS, &["nothing"], made, &|_| Ok(()), async || Ok(5)).await;
         assert!(found.err().unwrap().to_string().contains("lack column nothing"));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_do_not_pass_fail_a_try() {
+        let wrong = vec![batch(&[(0, "a"), (0, "no")])];
+        let tries = std::cell::RefCell::new(vec![right(), wrong].into_iter().rev());
+        let attempt = async || Ok(batches(tries.borrow_mut().next().unwrap()));
+        let check = |batch: &RecordBatch| match batch.column(1).as_string::<i32>().value(1) {
+            "no" => Err("a false row".to_owned()),
+            _ => Ok(()),
+        };
+        let check = |batch: &RecordBatch| if batch.num_rows() > 1 { check(batch) } else { Ok(()) };
+        let spill = guarded(LIMITS, &KEY, attempt, &check, async || Ok(5)).await;
+        assert_eq!(spill.ok().map(|spill| spill.rows()), Some(5));
+        let attempt = async || Ok(batches(right()));
+        let never = |_: &RecordBatch| Err("a false row".to_owned());
+        let found = guarded(LIMITS, &KEY, attempt, &never, async || Ok(5)).await;
+        assert!(found.err().unwrap().to_string().contains("a false row, after 3 tries"));
     }
 }
