@@ -6,7 +6,7 @@ use magiclens::record::GroupImage;
 use magiclens_demo::Options;
 use magiclens_demo::truth::{ImageFate, PageTruth, Truth};
 
-use crate::support::{Mined, Tables};
+use crate::support::{Mined, Tables, mine, run};
 
 const MIN_SIDE: u32 = 128;
 
@@ -54,6 +54,26 @@ async fn images_merge_groups_fall_and_pairs_form_as_planted() {
     clusters_are_right(&tables, &truth);
     groups_are_right(&tables, &truth);
     pairs_are_right(&tables, &truth);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_little_memory_group_says_what_it_takes_and_with_that_it_is_done() {
+    let options = Options { sites: 4, odd: false, hostile: false, ..Options::default() };
+    let mined = Mined::serve_few_parts(&options).await;
+    let before = mined.tables_after_run("run").await;
+    let again = |memory: &str, redo: &[&str]| {
+        let mut command = mine(mined.folder.path());
+        command.args(["--out", "run", "--set", &format!("group.memory_bytes={memory}")]).args(redo);
+        run(command)
+    };
+    let refused = again("1000", &["--redo", "group"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let (_, least) = said.split_once("group.memory_bytes = 1000, and this takes ").expect(&said);
+    let least = least.split_once(' ').unwrap().0;
+    let done = again(least, &[]).await;
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(before.difference(&mined.tables("run").await), None);
 }
 
 /// Two images share a cluster exactly where the truth says that they show the same.

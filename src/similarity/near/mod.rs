@@ -222,8 +222,8 @@ pub(crate) mod tests {
     #[test]
     fn too_little_room_is_told_with_what_is_missing() {
         // A third of them is one run in each table of blocks that they have in common.
-        let mut hashes = planted(20_000, 0, 0, 3, 7);
-        hashes.extend(0..10_000);
+        let mut hashes = planted(4000, 0, 0, 3, 7);
+        hashes.extend(0..2000);
         let hashes = distinct(hashes);
         let whole = found(&hashes, 3);
         let missing = |room| match neighbours(&hashes, 3, Limits::default(), room) {
@@ -233,7 +233,7 @@ pub(crate) mod tests {
         let mut room = Room { search: 0, result: ALL.result };
         room.search += missing(room);
         room.search += missing(room);
-        assert!(room.search < LEAST_PAIRS + 30_000 * KEY, "all keys at a time: {room:?}");
+        assert!(room.search < LEAST_PAIRS + 6000 * KEY, "all keys at a time: {room:?}");
         assert_eq!(neighbours(&hashes, 3, Limits::default(), room).unwrap(), whole);
         room.search -= 1;
         assert_eq!(missing(room), 1);

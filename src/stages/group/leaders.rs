@@ -14,7 +14,7 @@ const NONE: u32 = u32::MAX;
 const SHARES: usize = 16;
 
 /// Members of a share that one thread looks up.
-const LOOK_UP: usize = 1 << 16;
+const LOOK_UP: usize = 1 << 14;
 
 /// Bytes an item of the least memory that clustering takes, pairs aside.
 const ITEM_BYTES: u64 = 21;
