@@ -17,6 +17,8 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
         refuse("give a port, or an address with one, such as 127.0.0.1:7001".to_owned())
     })?;
     let config = layers.load()?;
+    // What plans call works on all cores unless told otherwise.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(config.run.threads()).build_global();
     let dir = RunDir::open(out)?;
     let executor = Executor::open(dir.store(), &config, group::functions());
     let executor = executor

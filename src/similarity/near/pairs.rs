@@ -194,7 +194,10 @@ impl<'a> Found<'a> {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let added = match &mut *sink {
             Ok(pairs) => self.pairs.drain(..).try_for_each(|pair| pairs.add(pair)),
-            Err(_) => Ok(self.pairs.clear()),
+            Err(_) => {
+                self.pairs.clear();
+                Ok(())
+            }
         };
         if let Err(error) = added {
             *sink = Err(error);

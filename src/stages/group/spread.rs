@@ -214,7 +214,8 @@ fn number(arguments: &[ColumnarValue], at: usize) -> Result<i64, DataFusionError
     }
 }
 
-#[cfg(all(test, feature = "cluster"))]
+#[cfg(feature = "cluster")]
+#[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
