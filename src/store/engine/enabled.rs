@@ -1,6 +1,7 @@
 //! The coordinator's side: a session over those executors that answer, made anew for each try.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datafusion::error::DataFusionError;
@@ -22,6 +23,9 @@ use crate::store::sql::{Batches, Check, Function, Plan, Sql, register, settings,
 /// An executor that has not said its name by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same of one that was lost so before: plans are many, and it may hang through all of them.
+const PATIENCE_WITH_LOST: Duration = Duration::from_secs(1);
+
 /// Bytes that make a scan worth a task of its own: executors are there to be used.
 const SCAN_BYTES: usize = 1;
 
@@ -37,6 +41,8 @@ pub struct Engine {
     limits: Limits,
     threads: usize,
     functions: Vec<Function>,
+    /// Those that did not answer when they were last asked.
+    lost: Arc<Mutex<HashSet<Url>>>,
 }
 
 impl Engine {
@@ -50,7 +56,8 @@ impl Engine {
         };
         let (executors, channels) = (executors.clone().into(), Channels::new(Pass::of_this()));
         let threads = config.run.threads();
-        Ok(Some(Self { executors, channels, limits, threads, functions }))
+        let lost = Arc::default();
+        Ok(Some(Self { executors, channels, limits, threads, functions, lost }))
     }
 
     /// A plan's rows, once all of them are there and have passed the guard.
@@ -116,13 +123,20 @@ impl Engine {
         }
     }
 
+    fn lost(&self) -> MutexGuard<'_, HashSet<Url>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn ask(&self, url: &Url) -> Result<(), Failure> {
         let mut channel = self.channels.to(url).map_err(Failure::Plan)?;
         let asked = channel.get_worker_info(GetWorkerInfoRequest {});
-        let answer = match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(answer) => answer,
-            Err(_) => return Err(Failure::Try("no answer".to_owned())),
+        let was_lost = self.lost().contains(url);
+        let patience = if was_lost { PATIENCE_WITH_LOST } else { PATIENCE };
+        let Ok(answer) = tokio::time::timeout(patience, asked).await else {
+            self.lost().insert(url.clone());
+            return Err(Failure::Try("no answer".to_owned()));
         };
+        self.lost().remove(url);
         match answer {
             Ok(_) => Ok(()),
             Err(error) => Err(match Pass::refusal(&error) {

@@ -267,6 +267,7 @@ mod tests {
         let found = guarded(LIMITS, &["nothing"], made, &|_| Ok(()), async || Ok(5)).await;
         assert!(found.err().unwrap().to_string().contains("lack column nothing"));
     }
+
     #[tokio::test(start_paused = true)]
     async fn rows_that_do_not_pass_fail_a_try() {
         let wrong = vec![batch(&[(0, "a"), (0, "no")])];
