@@ -1,8 +1,8 @@
 //! Ranks with a GPU each: NCCL for what lies on GPUs, TCP for what lies on CPUs.
 //!
-//! A group of one was run on an H100; no machine with several GPUs was at hand. Small tensors of the CPU that go
-//! around in every step also show that all ranks live, which NCCL's kernels would wait for without
-//! end.
+//! A group of one was run on an H100; no machine with several GPUs was at hand. Small tensors of the
+//! CPU that go around in every step also show that all ranks live, which NCCL's kernels would wait for
+//! without end.
 
 use magiclens_torch::nccl::{Communicator, ID_BYTES, unique_id};
 use tch::{Device, Tensor};

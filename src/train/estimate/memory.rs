@@ -11,10 +11,10 @@
 //! | queries, keys, values, attention's output | 4 |
 //! | MLP before and after quick-GELU | 8 |
 //!
-//! Attention is taken to be fused: it keeps no n² matrix. Blocks that are computed again keep one element, their input; the rest is there for
-//! one stretch of blocks at a time. An estimate: allocator and workspaces come on top. On an H100
-//! (MagicLens-B, bf16, 2048 rows) 128 rows a chunk and two held took 38.1 GB in `train`, where this says 37.9; 512
-//! and none 68.8, where it says 68.9.
+//! Attention is taken to be fused: it keeps no n² matrix. Blocks that are computed again keep one element,
+//! their input; the rest is there for one stretch of blocks at a time. An estimate: allocator and workspaces
+//! come on top. On an H100 (MagicLens-B, bf16, 2048 rows) 128 rows a chunk and two held took 38.1 GB in
+//! `train`, where this says 37.9; 512 and none 68.8, where it says 68.9.
 //! <https://arxiv.org/abs/2205.05198> counts in the same way.
 
 use super::size::{ModelSize, Tower};
