@@ -116,6 +116,11 @@ impl<'a> Patience<'a> {
             );
             self.said = true;
         }
+        self.pause().await
+    }
+
+    /// Waits a moment.
+    pub async fn pause(&self) -> Result<(), StageError> {
         let is_local = self.ctx.run.store().folder().is_some();
         let pause = if is_local { PAUSE } else { REMOTE_PAUSE };
         tokio::select! {

@@ -1,5 +1,6 @@
 //! Objects by path: a folder on local disk, or a place in an object store.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -186,11 +187,16 @@ impl Store {
         }
     }
 
-    /// Puts or replaces an object.
+    /// Puts or replaces an object. Another process may remove it as soon as it is there.
     pub async fn replace(&self, path: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let put = self.objects.put(&Path::from(path), PutPayload::from(bytes)).await;
         put.map_err(|source| StoreError::Object { path: path.into(), source })?;
-        self.sync(path).await
+        match self.force(path).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(StoreError::corrupt(path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces an object that is still as it was when `tag` was read; says what its tag is now, or that
@@ -256,20 +262,41 @@ impl Store {
     /// Forces an object and its folder entry to disk, so that a manifest never outlives its files
     /// in a power cut. What an object store has taken is there.
     pub async fn sync(&self, path: &str) -> Result<(), StoreError> {
+        self.force(path).await.map_err(|error| StoreError::corrupt(path, error))
+    }
+
+    async fn force(&self, path: &str) -> std::io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let file = folder.join(path);
         let synced = tokio::task::spawn_blocking(move || {
             std::fs::File::open(&file)?.sync_all()?;
             file.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
         });
-        let synced = synced.await.expect("syncing does not panic");
-        synced.map_err(|error| StoreError::corrupt(path, error))
+        synced.await.expect("syncing does not panic")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_put_may_be_removed_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+        let path = folder.path().join("t/errand.json");
+        let puts = tokio::spawn(async move {
+            for _ in 0..2000 {
+                store.replace("t/errand.json", vec![1; 100]).await.unwrap();
+            }
+        });
+        let mut removed = 0;
+        while !puts.is_finished() {
+            removed += usize::from(std::fs::remove_file(&path).is_ok());
+        }
+        puts.await.unwrap();
+        assert!(removed > 0);
+    }
 
     #[tokio::test]
     async fn the_first_writer_of_an_object_wins() {

@@ -57,6 +57,11 @@ impl Progress {
         self.0.counts.total.fetch_add(records, Relaxed);
     }
 
+    /// One record that was work to do is somebody else's.
+    pub fn hand_on(&self) {
+        self.0.counts.total.fetch_sub(1, Relaxed);
+    }
+
     /// So many records are done and passed on.
     pub fn add_done(&self, records: u64) {
         self.0.counts.done.fetch_add(records, Relaxed);
@@ -155,6 +160,8 @@ mod tests {
         progress.done(None);
         progress.done(Some(Reason::Ad));
         progress.done(Some(Reason::Timeout));
+        progress.add_total(1);
+        progress.hand_on();
         let line = progress.0.counts.line(true);
         assert!(line.starts_with("3/4 done"), "{line}");
         assert!(line.contains("1 rejected, 1 failed, about"), "{line}");

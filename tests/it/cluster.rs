@@ -9,7 +9,7 @@ use magiclens::store::RunDir;
 use magiclens_demo::{Options, Rng};
 
 use crate::s3::Server;
-use crate::support::{Mined, Tables, mine, run, soak, wait};
+use crate::support::{Mined, Tables, freeze, mine, run, soak, wait};
 
 /// No hostile pages: they cost each run their time limits.
 fn options() -> Options {
@@ -178,8 +178,7 @@ async fn an_executor_that_hangs_costs_a_try_and_no_row() {
     while executors[0].parts() == 0 && !ended.is_finished() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let pid = executors[0].process.id().to_string();
-    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    freeze(&executors[0].process).await;
     let output = ended.await.unwrap();
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");

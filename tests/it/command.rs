@@ -2,7 +2,7 @@
 
 use magiclens_demo::Options;
 
-use crate::support::{Mined, mine, run, wait};
+use crate::support::{Mined, mine, run, signal, wait};
 
 fn small() -> Options {
     Options { sites: 2, pages_per_site: 5, odd: false, hostile: false, ..Options::default() }
@@ -131,9 +131,7 @@ async fn ctrl_c_drains_and_the_next_run_goes_on() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         assert!(child.try_wait().unwrap().is_none(), "the run ended too early");
     }
-    let mut interrupt = std::process::Command::new("kill");
-    interrupt.args(["-INT", &child.id().to_string()]);
-    assert!(interrupt.status().unwrap().success());
+    signal(&child, "INT");
     assert_eq!(wait(child).await.code(), Some(1));
     let asked = mined.world.log().len();
     mined.run("run").await;

@@ -142,6 +142,26 @@ pub async fn wait(mut child: Child) -> std::process::ExitStatus {
     tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap()
 }
 
+/// Sends a signal to a process by its name, as `STOP`.
+pub fn signal(child: &Child, name: &str) {
+    let mut kill = Command::new("kill");
+    assert!(kill.args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Stops a process, and gives back control once all its threads stand still.
+pub async fn freeze(child: &Child) {
+    signal(child, "STOP");
+    let stands = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+        // The state comes after the name, which is in brackets. A thread that has ended has no file.
+        stat.map_or(true, |stat| stat.rsplit(") ").next().unwrap().starts_with('T'))
+    };
+    let tasks = || std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    while !tasks().all(stands) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
 /// Tables that reject.
 const TABLES: [&str; 13] = [
     "pages",

@@ -225,7 +225,10 @@ impl Download<'_> {
             .map(|job| self.one(job, handed_on));
         let mut images = stream::iter(images).buffer_unordered(in_flight);
         while let Some(outcome) = images.next().await {
-            let Some(outcome) = outcome else { continue };
+            let Some(outcome) = outcome else {
+                self.ctx.progress.hand_on();
+                continue;
+            };
             self.ctx.progress.done(outcome.reject.as_ref().map(|reject| reject.reason));
             // Nobody takes images when they cannot be kept; the part then fails with the reason.
             if out.send(outcome).await.is_err() {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::requests::{answer, ask, client, form, post};
 use super::{IMAGES, Place, Serving, scenes};
-use crate::support::shared;
+use crate::support::{shared, signal};
 
 fn served() -> (Place, Serving) {
     let place = Place::with_images();
@@ -222,8 +222,7 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
 async fn a_signal_ends_it_with_success() {
     let (_place, mut serving) = served();
     assert_eq!(ask(&client(), &serving.url, &scenes()[0], "").await.0, StatusCode::OK);
-    let kill = std::process::Command::new("kill").arg(serving.child.id().to_string()).status();
-    assert!(kill.unwrap().success());
+    signal(&serving.child, "TERM");
     for _ in 0..200 {
         if let Some(status) = serving.child.try_wait().unwrap() {
             return assert!(status.success(), "{status}");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use magiclens_demo::{Options, Rng};
 
-use super::{said, slice, start};
+use super::{all_end_well, slice, start};
 use crate::model_server::{Act, ModelServer, answer_for};
 use crate::s3::Server;
 use crate::support::{Mined, Tables, run, soak, wait};
@@ -22,7 +22,7 @@ const PACE: [&str; 4] = ["--set", "http.host_rate=40", "--set", "store.segment_s
 /// Starts four slices, kills two of them at some moment, starts these again, and waits for all.
 async fn killed(mined: &Mined, rng: &mut Rng, command: impl Fn(usize) -> Command) -> usize {
     let mut children: Vec<_> =
-        (0..SLICES).map(|index| start(command(index), mined, &format!("slice-{index}"))).collect();
+        (0..SLICES).map(|index| start(command(index), mined, &format!("{index}"))).collect();
     let mut landed = 0;
     let first = rng.below(SLICES);
     for index in [first, (first + 1 + rng.below(SLICES - 1)) % SLICES] {
@@ -30,13 +30,10 @@ async fn killed(mined: &Mined, rng: &mut Rng, command: impl Fn(usize) -> Command
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         landed += usize::from(children[index].try_wait().unwrap().is_none());
         children[index].kill().unwrap();
-        let again = start(command(index), mined, &format!("slice-{index}"));
+        let again = start(command(index), mined, &format!("{index}"));
         wait(std::mem::replace(&mut children[index], again)).await;
     }
-    for (index, child) in children.into_iter().enumerate() {
-        let status = wait(child).await;
-        assert!(status.success(), "slice {index}: {}", said(mined, &format!("slice-{index}")));
-    }
+    all_end_well(children, mined).await;
     landed
 }
 
@@ -99,9 +96,7 @@ async fn the_same_slice_twice_does_no_harm() {
         .enumerate()
         .map(|(n, of)| start(slice(&mined, "twice", of, &[]), &mined, &format!("{n}")))
         .collect();
-    for (n, child) in children.into_iter().enumerate() {
-        assert!(wait(child).await.success(), "{}", said(&mined, &format!("{n}")));
-    }
+    all_end_well(children, &mined).await;
     assert_eq!(mined.tables("alone").await.difference(&mined.tables("twice").await), None);
     // Each process asks for a host's robots.txt by itself; nothing else is asked for twice.
     let pages = |path: &str| !path.contains("robots.txt") && !path.contains(".well-known");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use magiclens_demo::world::{Node, url};
 use magiclens_demo::{Access, Options, World};
 
-use super::{said, slice, start};
-use crate::support::{Mined, mine, wait};
+use super::{all_end_well, said, slice, start};
+use crate::support::{Mined, freeze, mine, signal, wait};
 
 /// A host that has most of the images, and one that those of some sites lead on to.
 const BIG: &str = "big.example";
@@ -102,13 +102,40 @@ async fn images_that_redirect_to_anothers_host_are_asked_for_by_that_slice() {
     let children: Vec<_> = (0..3)
         .map(|n| start(slice(&mined, "sliced", &format!("{n}/3"), &PACE), &mined, &format!("{n}")))
         .collect();
-    for (n, child) in children.into_iter().enumerate() {
-        assert!(wait(child).await.success(), "{}", said(&mined, &format!("{n}")));
-    }
+    all_end_well(children, &mined).await;
     let log = mined.world.log();
     assert!(log.iter().filter(|access| access.host == BIG).count() > 3 * RATE);
     assert_polite(log);
     assert_eq!(alone.difference(&mined.tables("sliced").await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_errand_that_is_missed_for_a_moment_is_waited_for() {
+    let mined = Mined::of(redirecting()).await;
+    mined.run("alone").await;
+    let run = |n: usize| {
+        let command = slice(&mined, "sliced", &format!("{n}/2"), &PACE);
+        start(command, &mined, &n.to_string())
+    };
+    let (first, second) = (run(0), run(1));
+    let soon = || tokio::time::sleep(Duration::from_millis(10));
+    let errands = mined.folder.path().join("sliced/images/errands");
+    while !errands.exists() {
+        soon().await;
+    }
+    freeze(&second).await;
+    let waits = |log: String| log.contains("waiting for other slices table=\"images\"");
+    while !waits(said(&mined, "0")) {
+        soon().await;
+    }
+    let away = errands.with_file_name("errands-away");
+    std::fs::rename(&errands, &away).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::rename(&away, &errands).unwrap();
+    signal(&second, "CONT");
+    all_end_well(vec![first, second], &mined).await;
+    let (alone, sliced) = (mined.tables("alone").await, mined.tables("sliced").await);
+    assert_eq!(alone.difference(&sliced), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,9 +181,7 @@ async fn one_host_with_most_of_the_images_is_one_slices_and_the_stage_ends() {
             start(command("sliced", &more), &mined, &format!("{n}"))
         })
         .collect();
-    for (n, child) in children.into_iter().enumerate() {
-        assert!(wait(child).await.success(), "{}", said(&mined, &format!("{n}")));
-    }
+    all_end_well(children, &mined).await;
     let log = mined.world.log();
     let robots = log.iter().filter(|access| access.host == BIG && access.path == "/robots.txt");
     assert_eq!(robots.count(), 1, "more than one slice has asked the host");

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use super::shards;
 
+use crate::support::signal;
+
 /// Steps of a run: two passes over the triplets and some more.
 pub const STEPS: u64 = 24;
 
@@ -214,8 +216,7 @@ pub fn spawn(mut command: Command) -> Child {
 
 /// Asks a process to end, as the manager of a node does.
 pub fn terminate(child: &Child) {
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    signal(child, "TERM");
 }
 
 fn rest(child: &mut Child) -> String {
