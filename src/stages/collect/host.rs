@@ -1,12 +1,13 @@
 //! The crawl of one host, level by level.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::frontier::Frontier;
+use super::outbox::Outbox;
 use super::resolve::Brief;
 use super::scope::CrawlScope;
 use super::sitemap;
@@ -33,8 +34,8 @@ pub struct HostResult {
     pub considered: u64,
     /// The pages that were read.
     pub briefs: Vec<Brief>,
-    /// Links to other hosts of the crawl.
-    pub outbox: BTreeMap<String, u32>,
+    /// Links to other hosts of the crawl, and sitemaps on other hosts.
+    pub outbox: Outbox,
 }
 
 /// A host's crawl in one round.
@@ -68,11 +69,19 @@ impl<'a> HostCrawl<'a> {
         let _turn = self.ctx.hosts.acquire().await.expect("the semaphore is never closed");
         let host = self.ctx.client.hosts().begin(&self.host);
         host.add_requests(self.past.memo.len() as u64);
-        for entry in entries {
+        let (sitemaps, pages): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| entry.is_sitemap);
+        for entry in &pages {
             self.frontier.offer(&entry.url, entry.depth);
         }
-        if self.ctx.config.crawl.sitemaps && self.past.requested.is_empty() {
-            self.offer_sitemaps(entries).await;
+        if self.ctx.config.crawl.sitemaps
+            && self.past.requested.is_empty()
+            && let Some(entry) = pages.first()
+        {
+            self.own_sitemaps(&entry.url).await;
+        }
+        for entry in sitemaps {
+            self.sitemap_of_another(entry).await;
         }
         while let Some((depth, urls)) = self.frontier.next_level() {
             self.send_rejects(depth).await?;
@@ -83,12 +92,29 @@ impl<'a> HostCrawl<'a> {
         Ok(self.result)
     }
 
-    async fn offer_sitemaps(&mut self, entries: &BTreeSet<OutboxLink>) {
-        let origin = entries.first().and_then(|entry| Url::parse(&entry.url).ok());
-        let Some(origin) = origin else { return };
-        for url in sitemap::collect(self.ctx, &origin).await {
+    /// What the sitemaps of this host list. Those that are on other hosts are for these to ask for.
+    async fn own_sitemaps(&mut self, entry: &str) {
+        let Ok(origin) = Url::parse(entry) else { return };
+        let named = sitemap::named(self.ctx, &origin).await;
+        let found = sitemap::collect(self.ctx, &self.host, named).await;
+        self.offer_listed(found.pages, 1);
+        for url in found.sitemaps {
+            self.result.outbox.add(OutboxLink { url: url.into(), depth: 1, is_sitemap: true });
+        }
+    }
+
+    /// What a sitemap of another host lists, which is on this one. One that leads on to a third is not
+    /// followed there, so that none leads round in a circle.
+    async fn sitemap_of_another(&mut self, entry: &OutboxLink) {
+        let Ok(url) = Url::parse(&entry.url) else { return };
+        let found = sitemap::collect(self.ctx, &self.host, vec![url]).await;
+        self.offer_listed(found.pages, entry.depth);
+    }
+
+    fn offer_listed(&mut self, pages: Vec<Url>, depth: u32) {
+        for url in pages {
             if self.scope.contains(&url) {
-                self.offer(url.as_str(), 1);
+                self.offer(url.as_str(), depth);
             }
         }
     }
@@ -144,8 +170,8 @@ impl<'a> HostCrawl<'a> {
         if is_ours {
             self.frontier.offer(url, depth);
         } else {
-            let known = self.result.outbox.entry(url.to_owned()).or_insert(depth);
-            *known = depth.min(*known);
+            let url = url.to_owned();
+            self.result.outbox.add(OutboxLink { url, depth, is_sitemap: false });
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::host::{HostCrawl, HostPast, HostResult};
+use super::outbox::Outbox;
 use super::resolve;
 use super::scope::CrawlScope;
 use super::visit::{Memo, Visit};
@@ -115,11 +116,8 @@ impl PartCrawl<'_> {
     ) -> Result<Manifest, StageError> {
         let _turn = self.ctx.commits.acquire().await.expect("the semaphore is never closed");
         let considered = results.iter().map(|result| result.considered).sum();
-        let mut outbox: BTreeMap<&String, u32> = BTreeMap::new();
-        for (url, &depth) in results.iter().flat_map(|result| &result.outbox) {
-            let known = outbox.entry(url).or_insert(depth);
-            *known = depth.min(*known);
-        }
+        let mut outbox = Outbox::default();
+        results.iter().flat_map(|result| result.outbox.links()).for_each(|link| outbox.add(link));
         let briefs: Vec<_> = results.iter().flat_map(|result| result.briefs.clone()).collect();
         let duplicates = resolve::duplicates(&briefs, earlier);
         let mut writer = self.table.part::<OutboxLink>(self.part)?;
@@ -138,8 +136,8 @@ impl PartCrawl<'_> {
                 }
             }
         }
-        for (url, depth) in outbox {
-            writer.send(OutboxLink { url: url.clone(), depth }).await?;
+        for link in outbox.links() {
+            writer.send(link).await?;
         }
         let manifest = writer.commit(considered).await?;
         log.clear().await?;

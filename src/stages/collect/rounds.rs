@@ -8,6 +8,7 @@ use url::Url;
 use super::STAGE;
 use super::archive::{ArchivePart, Rules};
 use super::inputs::{Inputs, Layout};
+use super::outbox::Outbox;
 use super::part::PartCrawl;
 use super::scope::CrawlScope;
 use super::tables;
@@ -87,7 +88,10 @@ async fn crawled(
         parts: ctx.config.crawl.partitions,
         table,
     };
-    let mut entries = seeds.0.iter().map(|url| (url.to_string(), 0)).collect();
+    let mut entries = Outbox::default();
+    for url in &seeds.0 {
+        entries.add(OutboxLink { url: url.to_string(), depth: 0, is_sitemap: false });
+    }
     let mut committed: Vec<Manifest> = Vec::new();
     for round in 0.. {
         let manifests = crawl.round(round, &entries, &committed).await?;
@@ -140,14 +144,14 @@ impl Crawl<'_> {
     async fn round(
         &self,
         round: u32,
-        entries: &BTreeMap<String, u32>,
+        entries: &Outbox,
         committed: &[Manifest],
     ) -> Result<Vec<Manifest>, StageError> {
         let mut by_part: BTreeMap<u32, BTreeSet<OutboxLink>> = BTreeMap::new();
-        for (url, &depth) in entries {
-            let Ok(parsed) = Url::parse(url) else { continue };
+        for link in entries.links() {
+            let Ok(parsed) = Url::parse(&link.url) else { continue };
             let part = partition(&host_key(&parsed), self.parts);
-            by_part.entry(part).or_default().insert(OutboxLink { url: url.clone(), depth });
+            by_part.entry(part).or_default().insert(link);
         }
         let active = by_part.len().max(1);
         let segment_bytes = (self.ctx.config.store.segment_bytes / active).max(256 << 10);
@@ -181,18 +185,15 @@ impl Crawl<'_> {
         self.ctx.whole(&self.table, &numbers, |part| slice.owner_of(part - first)).await
     }
 
-    /// The links that a round left for the next one, each at its least depth.
-    async fn outbox(&self, manifests: &[Manifest]) -> Result<BTreeMap<String, u32>, StageError> {
-        let mut links = BTreeMap::new();
+    /// What a round left for the next one.
+    async fn outbox(&self, manifests: &[Manifest]) -> Result<Outbox, StageError> {
+        let mut outbox = Outbox::default();
         for manifest in manifests {
             let Some(rows) = self.table.read::<OutboxLink>(manifest, "outbox", 1024).await? else {
                 continue;
             };
-            for link in rows.collect().await? {
-                let known = links.entry(link.url).or_insert(link.depth);
-                *known = link.depth.min(*known);
-            }
+            rows.collect().await?.into_iter().for_each(|link| outbox.add(link));
         }
-        Ok(links)
+        Ok(outbox)
     }
 }

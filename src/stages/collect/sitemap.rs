@@ -9,12 +9,13 @@ use quick_xml::events::Event;
 use url::Url;
 
 use crate::http::{Answer, Kind, encoding};
+use crate::record::host_key;
 use crate::stages::context::Context;
 
 /// A sitemap may inflate to this many times the page cap.
 const INFLATE_FACTOR: usize = 4;
 
-/// What one sitemap file lists.
+/// What sitemap files list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sitemap {
     /// Pages.
@@ -23,16 +24,22 @@ pub struct Sitemap {
     pub sitemaps: Vec<Url>,
 }
 
-/// Reads a host's sitemaps: pages in the order found.
-pub async fn collect(ctx: &Context, origin: &Url) -> Vec<Url> {
+/// The sitemaps of a host: those that its robots.txt names, and the usual place.
+pub async fn named(ctx: &Context, origin: &Url) -> Vec<Url> {
     let Ok(rules) = ctx.client.robots(origin).await else { return Vec::new() };
     if rules.is_unreachable() {
         return Vec::new();
     }
-    let mut queue: VecDeque<Url> = rules.sitemaps().iter().cloned().collect();
-    queue.extend(origin.join("/sitemap.xml"));
+    rules.sitemaps().iter().cloned().chain(origin.join("/sitemap.xml")).collect()
+}
+
+/// Reads sitemaps and those that they name: pages in the order found, and the sitemaps that are on other
+/// hosts, which are not asked here.
+pub async fn collect(ctx: &Context, host: &str, named: Vec<Url>) -> Sitemap {
+    let is_here = |url: &Url| host_key(url) == host;
+    let mut queue = VecDeque::from(named);
     let mut seen = Vec::new();
-    let mut pages = Vec::new();
+    let mut all = Sitemap::default();
     while let Some(url) = queue.pop_front() {
         if seen.len() >= ctx.config.crawl.max_sitemaps_per_host || ctx.stop.is_cancelled() {
             break;
@@ -40,19 +47,24 @@ pub async fn collect(ctx: &Context, origin: &Url) -> Vec<Url> {
         if seen.contains(&url) {
             continue;
         }
-        match ctx.client.get(&url, Kind::Sitemap).await {
+        if !is_here(&url) {
+            all.sitemaps.push(url.clone());
+            seen.push(url);
+            continue;
+        }
+        match ctx.client.get_within(&url, Vec::new(), Kind::Sitemap, is_here).await {
             Ok(Answer::Fetched(fetched)) => {
                 let cap = ctx.config.crawl.max_page_bytes.saturating_mul(INFLATE_FACTOR);
                 let found = parse(fetched.body, cap);
-                pages.extend(found.pages);
+                all.pages.extend(found.pages);
                 queue.extend(found.sitemaps);
             }
-            Ok(Answer::Elsewhere(..)) => {}
+            Ok(Answer::Elsewhere(to, _)) => all.sitemaps.push(to),
             Err(error) => tracing::debug!(%url, %error, "no sitemap"),
         }
         seen.push(url);
     }
-    pages
+    all
 }
 
 /// Reads one file; of a broken one, what comes before the damage.

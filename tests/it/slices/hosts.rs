@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use magiclens_demo::world::{Node, url};
+use magiclens_demo::world::{Body, Node, Reply, url};
 use magiclens_demo::{Access, Options, World};
+use url::Url;
 
 use super::{all_end_well, said, slice, start};
 use crate::support::{Mined, freeze, mine, signal, wait};
@@ -12,6 +13,8 @@ use crate::support::{Mined, freeze, mine, signal, wait};
 /// A host that has most of the images, and one that those of some sites lead on to.
 const BIG: &str = "big.example";
 const ONWARD: &str = "onward.example";
+/// A host that has the sitemaps of others.
+const MAPS: &str = "maps.example";
 
 /// Requests a second to one host.
 const RATE: usize = 20;
@@ -134,6 +137,77 @@ async fn an_errand_that_is_missed_for_a_moment_is_waited_for() {
     std::fs::rename(&away, &errands).unwrap();
     signal(&second, "CONT");
     all_end_well(vec![first, second], &mined).await;
+    let (alone, sliced) = (mined.tables("alone").await, mined.tables("sliced").await);
+    assert_eq!(alone.difference(&sliced), None);
+}
+
+fn host_of(at: &str) -> String {
+    Url::parse(at).unwrap().host_str().unwrap().to_owned()
+}
+
+/// A world of which each site has its sitemaps on one host that is no part of the crawl, with two pages
+/// that are linked from nowhere. They lead round in a circle.
+fn mapped() -> (World, Vec<String>) {
+    let mut world = World::generate(&options());
+    let mut unlinked = Vec::new();
+    let xml = |text: String| Node::new(Reply::ok("application/xml", Body::Text(text)));
+    let list = |of: &str, kind: &str, urls: &[String]| {
+        let urls: String =
+            urls.iter().map(|at| format!("<{kind}><loc>{at}</loc></{kind}>")).collect();
+        xml(format!("<{of}>{urls}</{of}>"))
+    };
+    for seed in world.seeds.clone() {
+        let host = host_of(&seed);
+        let on_host = |(at, node): (&String, &Node)| {
+            (at.starts_with(&url(&host, "/")) && *at != seed && node.doc().is_some())
+                .then(|| node.clone())
+        };
+        let page = world.nodes.iter().find_map(on_host).unwrap();
+        let pages = [1, 2].map(|n| url(&host, &format!("/unlinked/{n}.html")));
+        let [own, index, pages_of] = [
+            url(&host, "/maps.xml"),
+            url(MAPS, &format!("/{host}.xml")),
+            url(MAPS, &format!("/{host}/pages.xml")),
+        ];
+        let text = format!("User-agent: *\nAllow: /\nSitemap: {index}\nSitemap: {own}\n");
+        let robots = Reply::ok("text/plain", Body::Text(text));
+        world.nodes.insert(url(&host, "/robots.txt"), Node::new(robots));
+        let circle = [index.clone()];
+        world.nodes.insert(own.clone(), list("sitemapindex", "sitemap", &circle));
+        world.nodes.insert(index, list("sitemapindex", "sitemap", &[pages_of.clone(), own]));
+        world.nodes.insert(pages_of, list("urlset", "url", &pages));
+        for at in pages {
+            world.nodes.insert(at.clone(), page.clone());
+            unlinked.push(at);
+        }
+    }
+    (world, unlinked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_the_sitemaps_of_others_is_asked_by_one_slice() {
+    let (world, unlinked) = mapped();
+    let index = url(MAPS, &format!("/{}.xml", host_of(&world.seeds[0])));
+    let mined = Mined::of(world).await;
+    let run = |out: &str, of: &str, name: &str| {
+        let more = [&PACE[..], &["--stages", "collect"]].concat();
+        start(slice(&mined, out, of, &more), &mined, name)
+    };
+    let times_asked = |at: &str| {
+        let (host, path) = (host_of(at), Url::parse(at).unwrap().path().to_owned());
+        let log = mined.world.log().into_iter();
+        log.filter(|access| access.host == host && access.path == path).count()
+    };
+    assert!(wait(run("alone", "0/1", "alone")).await.success(), "{}", said(&mined, "alone"));
+    for page in &unlinked {
+        assert_eq!(times_asked(page), 1, "{page}");
+    }
+    mined.world.reset();
+    let children = (0..3).map(|n| run("sliced", &format!("{n}/3"), &format!("{n}"))).collect();
+    all_end_well(children, &mined).await;
+    assert_eq!(times_asked(&url(MAPS, "/robots.txt")), 1, "more than one slice has asked the host");
+    assert_eq!(times_asked(&index), 1);
+    assert_polite(mined.world.log());
     let (alone, sliced) = (mined.tables("alone").await, mined.tables("sliced").await);
     assert_eq!(alone.difference(&sliced), None);
 }
