@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::lock::LockAttempt;
 use super::part::nonce;
@@ -190,4 +191,103 @@ pub enum Attempt {
     Held(Box<Lease>),
     /// Somebody else's, or a rival's that excludes it.
     Busy(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// Two machines that share an object store.
+    fn machines() -> (tempfile::TempDir, [Watch; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(InMemory::new());
+        let machine = |name: &str| {
+            let scratch = folder.path().join(name);
+            std::fs::create_dir(&scratch).unwrap();
+            Watch::new(&Store::within(objects.clone(), &scratch))
+        };
+        let machines = [machine("a"), machine("b")];
+        (folder, machines)
+    }
+
+    async fn held(watch: &mut Watch, slice: Slice) -> Option<Box<Lease>> {
+        match watch.attempt(slice).await.unwrap() {
+            Attempt::Held(lease) => Some(lease),
+            Attempt::Busy(_) => None,
+        }
+    }
+
+    /// How long a machine asks until the lease is its own.
+    async fn taken_over(watch: &mut Watch, slice: Slice) -> (Duration, Box<Lease>) {
+        let begun = Instant::now();
+        loop {
+            if let Some(lease) = held(watch, slice).await {
+                return (begun.elapsed(), lease);
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    const SLICE: Slice = Slice { index: 1, of: 4 };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_its_owners_for_as_long_as_it_beats() {
+        let (_folder, [mut here, mut there]) = machines();
+        let lease = held(&mut here, SLICE).await.unwrap();
+        for _ in 0..300 {
+            assert!(held(&mut there, SLICE).await.is_none());
+            assert!(there.is_at_work(SLICE).await.unwrap());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        lease.release().await.unwrap();
+        assert!(!there.is_at_work(SLICE).await.unwrap());
+        assert!(held(&mut there, SLICE).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_beats_no_more_is_taken_over_by_another_machine() {
+        let (_folder, [mut here, mut there]) = machines();
+        drop(held(&mut here, SLICE).await.unwrap());
+        let (waited, lease) = taken_over(&mut there, SLICE).await;
+        assert!((EXPIRES..EXPIRES + BEAT).contains(&waited), "{waited:?}");
+        // Nobody waits for what it left on its own machine.
+        drop(lease);
+        assert!(held(&mut there, SLICE).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_frozen_for_too_long_does_not_take_its_lease_back() {
+        let (_folder, [mut here, mut there]) = machines();
+        let frozen = held(&mut here, SLICE).await.unwrap();
+        // What its next beat would write over.
+        let (path, content) = (path_of(SLICE), Content { owner: "frozen".into(), beat: 7 });
+        let (_, tag) = here.store.read_tagged(&path).await.unwrap().unwrap();
+        frozen.beating.abort();
+        let (_, lease) = taken_over(&mut there, SLICE).await;
+        let Ok(LockAttempt::Held(lock)) = Lock::file(&here.store.scratch().join("other"), false)
+        else {
+            panic!("a file of its own is locked")
+        };
+        let again = here.hold(path.clone(), content, tag, lock);
+        tokio::time::sleep(BEAT * 3).await;
+        assert!(again.beating.is_finished(), "it goes on as if nothing had been");
+        assert!(held(&mut here, SLICE).await.is_none());
+        let (text, _) = there.store.read_tagged(&path).await.unwrap().unwrap();
+        assert_ne!(serde_json::from_slice::<Content>(&text).unwrap().owner, "frozen");
+        lease.release().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_of_a_run_waits_for_the_last_slice() {
+        let (_folder, [mut here, mut there]) = machines();
+        let lease = held(&mut here, SLICE).await.unwrap();
+        assert!(held(&mut there, Slice::WHOLE).await.is_none());
+        drop(lease);
+        taken_over(&mut there, Slice::WHOLE).await;
+        assert!(held(&mut here, SLICE).await.is_none());
+    }
 }
