@@ -1,8 +1,9 @@
 //! What a report says of a run, finished and not.
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{data, mined, mined_quickly, options, report};
+use super::{Serving, data, mined, mined_quickly, options, report};
 use crate::s3::Server;
 use crate::support::{Mined, mine, run};
 
@@ -98,4 +99,24 @@ async fn a_run_in_an_object_store_has_its_report_there() {
     let told = data(std::str::from_utf8(&page).unwrap());
     let tables = mined.tables("run").await;
     assert_eq!(told["cards"].as_array().unwrap().len(), tables.triplets.len());
+
+    // It is seen and marked where it lies.
+    let serve = || {
+        let mut command = mine(mined.folder.path());
+        command.args(["serve", "s3://bucket/run", "--listen", "127.0.0.1:0"]);
+        command.envs(server.environment()).env("TMPDIR", mined.folder.path());
+        Serving::of(command)
+    };
+    let serving = serve();
+    let (all, cards) = serving.triplets("fate=exported").await;
+    assert_eq!(all, tables.triplets.len() as u64);
+    let id = cards[0]["id"].as_str().unwrap().to_owned();
+    let image = format!("{}/images/{id}/target", serving.url);
+    let image = serving.client.get(image).send().await.unwrap();
+    assert_eq!(image.status(), StatusCode::OK);
+    assert!(image::load_from_memory(&image.bytes().await.unwrap()).is_ok());
+    assert_eq!(serving.mark(&id, "\"bad\"").await.0, StatusCode::OK);
+    drop(serving);
+    let (marked, cards) = serve().triplets("mark=bad").await;
+    assert_eq!((marked, &cards[0]["id"]), (1, &Value::from(id)));
 }
