@@ -83,6 +83,8 @@ impl<'a> HostCrawl<'a> {
         for entry in sitemaps {
             self.sitemap_of_another(entry).await;
         }
+        // What was cut short has not listed all.
+        self.ctx.go_on()?;
         while let Some((depth, urls)) = self.frontier.next_level() {
             self.send_rejects(depth).await?;
             self.level(depth, urls).await?;

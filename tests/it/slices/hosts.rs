@@ -213,6 +213,32 @@ async fn a_host_with_the_sitemaps_of_others_is_asked_by_one_slice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_among_the_sitemaps_of_others_loses_no_page() {
+    let (world, unlinked) = mapped();
+    let mined = Mined::of(world).await;
+    let run = || {
+        let more = [&PACE[..], &["--stages", "collect"]].concat();
+        start(slice(&mined, "run", "0/1", &more), &mined, "run")
+    };
+    let asked_of = |host: &str| {
+        let log = mined.world.log().into_iter().filter(|access| access.host == host);
+        log.map(|access| access.path).collect::<Vec<_>>()
+    };
+    let interrupted = run();
+    while asked_of(MAPS).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    signal(&interrupted, "INT");
+    assert_eq!(wait(interrupted).await.code(), Some(1), "{}", said(&mined, "run"));
+    assert!(asked_of(MAPS).len() < 9, "it came too late");
+    assert!(wait(run()).await.success(), "{}", said(&mined, "run"));
+    for page in &unlinked {
+        let path = Url::parse(page).unwrap().path().to_owned();
+        assert!(asked_of(&host_of(page)).contains(&path), "{page} was lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_host_with_most_of_the_images_is_one_slices_and_the_stage_ends() {
     let mut world = World::generate(&options());
     let copies: Vec<String> = pictures(&world);
