@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import sys
+from datetime import datetime
 
 import polars as pl
 import webdataset as wds
@@ -34,7 +35,7 @@ for shard, tar in zip(index, tars):
         assert sample["txt"].decode() == row["instruction"]
         known = json.loads(sample["json"])
         assert known["split"] == row["split"] == shard["split"]
-        assert known["fetched_at"] == row["fetched_at"].isoformat(), known["fetched_at"]
+        assert datetime.fromisoformat(known["fetched_at"]) == row["fetched_at"], known["fetched_at"]
         assert known["query_path"] == row["query_image"]["path"]
         assert known["query_phash"] == f"{row['query_phash']:016x}"
         for column in ("triplet_id", "page_url", "query_labels", "language"):
