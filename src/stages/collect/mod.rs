@@ -6,8 +6,8 @@
 //! Hosts are spread over parts by hash. A part is crawled host by host, level by level, each level
 //! sorted by URL before limits apply, so that the result does not depend on timing. A link to a host
 //! of another part, or a sitemap there, goes to that part's next round through the [`outbox`].
-//! [`frontier`] decides what is visited, [`visit`] visits one URL, [`host`] crawls one host, [`resolve`] drops duplicates, and
-//! [`part`] commits.
+//! [`frontier`] decides what is visited, [`visit`] visits one URL, [`host`] crawls one host,
+//! [`resolve`] drops duplicates, and [`part`] commits.
 
 mod archive;
 pub mod extract;
