@@ -15,10 +15,9 @@ seeds=$out-seeds.txt
 source scripts/lib/world.sh
 
 say "building (a first build takes some minutes)…"
-build --bin mine --bin demo-world --example rows
+build --bin mine --bin demo-world
 mine=$(program mine)
 demo_world=$(program demo-world)
-rows=$(program rows)
 
 clear_out "$out"
 start_world "$demo_world" serve
@@ -30,7 +29,7 @@ stop_world
 show() {
   echo
   echo "$1: the first rows"
-  "$rows" "$out/$1" --limit 3 "${@:2}" || say "$out/$1 cannot be shown"
+  "$mine" head "$out/$1" --limit 3 "${@:2}" || say "$out/$1 cannot be shown"
 }
 show images url width height page_url
 show triplets query_url instruction target_url relation

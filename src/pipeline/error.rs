@@ -75,6 +75,9 @@ pub enum RunError {
     /// Nothing was mined there.
     #[error("{}: no run directory (there is no run.json)", .0.display())]
     NoRun(PathBuf),
+    /// No part of such a table is committed.
+    #[error("{0}: no part of this table is committed; give RUN/TABLE or RUN/rejects/TABLE")]
+    NoTable(String),
     /// `mine forget` without anything to forget.
     #[error("nothing to forget: give --url, --domain, --sha256 or --cluster")]
     ForgetNothing,
@@ -116,6 +119,8 @@ impl RunError {
             | Self::Number(_)
             | Self::NoTriplets(_)
             | Self::NoRun(_)
+            | Self::NoTable(_)
+            | Self::Store(StoreError::NoColumn { .. })
             | Self::Web(WebError::Token)
             | Self::NoDataset(_)
             | Self::NoImages

@@ -38,7 +38,7 @@ pub use manifest::{Counts, FileInfo, Manifest};
 pub use objects::{ObjectTag, Store, StoreError};
 pub use ordered::Ordered;
 pub use part::PartWriter;
-pub use reader::PageReader;
+pub use reader::{PageReader, first_rows};
 pub use remote::{Objects, Pieces, is_remote, open as open_remote};
 pub use reviews::{ReviewLog, read_reviews};
 pub use rows::{Layout, Row, RowStream, RowWriter, read_rows};

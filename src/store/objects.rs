@@ -42,6 +42,16 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A column that was asked for and that a file does not have.
+    #[error("{path}: no column `{column}`; its columns are {columns}")]
+    NoColumn {
+        /// Which file.
+        path: String,
+        /// The column asked for.
+        column: String,
+        /// Names of the columns that there are.
+        columns: String,
+    },
     /// in = out + rejected + failed does not hold: a defect of the stage, so nothing is committed.
     #[error("{table} part {part}: {input} records in, but {accounted} accounted for")]
     Conservation {

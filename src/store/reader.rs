@@ -80,6 +80,40 @@ pub struct PageReader {
     metadata: ArrowReaderMetadata,
 }
 
+/// Reads the first `limit` rows of a file, whatever its columns: those named, in the order named, or all
+/// where none is.
+pub async fn first_rows(
+    store: &Store,
+    path: &str,
+    columns: &[String],
+    limit: usize,
+) -> Result<Vec<RecordBatch>, StoreError> {
+    let corrupt = |error: ParquetError| StoreError::corrupt(path, error);
+    let reader = ObjectReader::new(store.objects(), path);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(corrupt)?;
+    let schema = Arc::clone(builder.schema());
+    if let Some(column) = columns.iter().find(|column| schema.index_of(column).is_err()) {
+        let names = schema.fields().iter().map(|field| field.name().as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        let (path, column) = (path.to_owned(), column.clone());
+        return Err(StoreError::NoColumn { path, column, columns: names });
+    }
+    let mask = match columns {
+        [] => ProjectionMask::all(),
+        _ => ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str)),
+    };
+    let builder = builder.with_projection(mask).with_limit(limit).with_batch_size(BATCH_ROWS);
+    let batches: Vec<_> = builder.build().map_err(corrupt)?.collect().await;
+    let in_order = |batch: Result<RecordBatch>| {
+        let batch = batch.map_err(corrupt)?;
+        let order = columns.iter().map(|column| batch.schema().index_of(column));
+        let order = order.collect::<Result<Vec<_>, _>>().map_err(|error| corrupt(error.into()))?;
+        let ordered = if columns.is_empty() { Ok(batch) } else { batch.project(&order) };
+        ordered.map_err(|error| corrupt(error.into()))
+    };
+    batches.into_iter().map(in_order).collect()
+}
+
 /// Rows of a batch read at once.
 const BATCH_ROWS: usize = 64;
 

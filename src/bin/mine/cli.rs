@@ -36,6 +36,17 @@ pub enum Verb {
         /// The run directory.
         out: String,
     },
+    /// Print the first rows of a table.
+    #[command(after_help = examples::HEAD)]
+    Head {
+        /// The table: RUN/TABLE, or RUN/rejects/TABLE for what was left out.
+        table: String,
+        /// Columns to print, in this order; else all of them.
+        columns: Vec<String>,
+        /// Rows to print.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        limit: usize,
+    },
     /// Write a run, in progress or finished, as one HTML file: funnel, rejects, triplets, figures.
     #[command(after_help = examples::REPORT)]
     Report {

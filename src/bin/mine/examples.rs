@@ -11,6 +11,7 @@ Examples:
   mine --out s3://bucket/run --slice 3/16
                                         one of 16 processes over one run
   mine status runs/first                the funnel so far, with reasons
+  mine head runs/first/triplets         the first rows of a table
   mine report runs/first                one HTML file to look at
   mine serve runs/first                 the same while it runs, to search and to mark triplets
   mine forget runs/first --domain example.org
@@ -36,6 +37,12 @@ pub const STATUS: &str = "\
 Examples:
   mine status runs/first
   mine status s3://bucket/run           also of a run that others are at work on";
+
+pub const HEAD: &str = "\
+Examples:
+  mine head runs/first/triplets query_url instruction target_url --limit 3
+  mine head runs/first/rejects/images url reason
+  mine head s3://bucket/run/pages";
 
 pub const FORGET: &str = "\
 Examples:

@@ -93,6 +93,7 @@ async fn other(verb: Verb) -> Result<(), RunError> {
             Ok(())
         }
         Verb::Status { out } => pipeline::status(&out).await,
+        Verb::Head { table, columns, limit } => pipeline::head(&table, &columns, limit).await,
         Verb::Report { out, html, sample } => pipeline::report(&out, html, sample).await,
         Verb::Serve { out, listen } => pipeline::serve(&out, listen).await,
         Verb::Forget { out, url, domain, sha256, cluster } => {
