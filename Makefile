@@ -34,7 +34,9 @@ test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch 
 	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
 	    $(CARGO) nextest run --workspace --features torch,cluster
 
-check: libtorch ## formatting and lints; licences too, where cargo-deny is installed
+check: libtorch ## formatting, wording and lints; licences too, if cargo-deny is installed
+	$(PYTHON) scripts/prose_test.py --quiet
+	$(PYTHON) scripts/prose.py
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
 	$(CARGO) check --package magiclens --all-targets --features cluster

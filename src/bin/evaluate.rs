@@ -1,4 +1,4 @@
-//! `evaluate`: measures a model, or what others ranked, on a benchmark.
+//! `evaluate`: measures a model, or the rankings of another program, on a benchmark.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -26,43 +26,46 @@ struct Cli {
     /// The benchmark.
     #[arg(long, value_enum)]
     benchmark: Name,
-    /// The folder of its official files; of `holdout` a run of `mine`. See docs/evaluate.md.
+    /// The folder of its official files; for `holdout`, a run of `mine`. See docs/evaluate.md.
     #[arg(long)]
     data: PathBuf,
-    /// `test` writes the files that the benchmark's server takes, where the truth is hidden.
+    /// `test` writes submission files for the benchmark's server, if the ground truth is not
+    /// public.
     #[arg(long, value_enum, default_value = "val")]
     split: Split,
-    /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the released
-    /// .pkl, or safetensors.
+    /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the
+    /// released .pkl, or safetensors.
     #[arg(long, required_unless_present_any = ["scores", "embeddings"])]
     model: Option<PathBuf>,
-    /// Rankings by any model instead: a submission file, {"query": [images]}, or our rankings.jsonl.
+    /// Rankings of another model instead of --model: a submission file, {"query": [images]}, or our
+    /// rankings.jsonl.
     #[arg(long, conflicts_with = "model")]
     scores: Option<PathBuf>,
-    /// Vectors by any model instead, of the queries and of the gallery: Parquet files of id and embedding,
-    /// as `search embed` writes them.
+    /// Embeddings of another model instead of --model, for queries and gallery: Parquet files of id
+    /// and embedding, as `search embed` writes them.
     #[arg(long, num_args = 2, value_names = ["QUERIES", "GALLERY"])]
     #[arg(conflicts_with_all = ["model", "scores"])]
     embeddings: Option<Vec<PathBuf>>,
-    /// Sizes of the model, where none lie beside it (JSON).
+    /// Sizes of the model (JSON), if no such file is next to it.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// How images become tensors; as the checkpoint says if not given, or else as the released code does.
+    /// Preprocessing of images [default: of the checkpoint, else of the released code].
     #[arg(long, value_enum)]
     preprocess: Option<Preprocess>,
-    /// What queries are asked with.
+    /// Parts of the query to use.
     #[arg(long, value_enum, default_value = "both")]
     query: Ask,
-    /// Another model: writes judge.csv, both models' first results side by side without their names.
+    /// A second model: writes judge.csv with the first results of both models side by side, without
+    /// names.
     #[arg(long, requires_all = ["model", "out"])]
     model_b: Option<PathBuf>,
-    /// Queries drawn for it.
+    /// Number of queries to draw for judge.csv.
     #[arg(long, default_value_t = 50, requires = "model_b")]
     judge: usize,
-    /// Images a forward pass.
+    /// Images in one forward pass.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// A folder for metrics.json, rankings.jsonl and files to hand in.
+    /// Folder for metrics.json, rankings.jsonl and submission files.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -135,7 +138,7 @@ fn of_model(cli: &Cli, benchmark: &Benchmark, model: &Path) -> anyhow::Result<()
     conclude(cli, benchmark, &origin, &outcomes)
 }
 
-/// Rankings, and files to hand in.
+/// Writes rankings and submission files.
 fn write(cli: &Cli, benchmark: &Benchmark, outcomes: &[Vec<Outcome>]) -> anyhow::Result<()> {
     let Some(out) = &cli.out else { return Ok(()) };
     report::rankings(out, benchmark, outcomes)?;
@@ -200,7 +203,7 @@ fn side_by_side(
     Ok(())
 }
 
-/// A file or folder as the table names it.
+/// Returns the name of a file or folder for the table.
 fn origin(path: &Path) -> Origin {
     let model = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Origin { model, fingerprint: None, query: None }

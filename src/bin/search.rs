@@ -1,4 +1,4 @@
-//! `search`: embeds images with texts by a model, indexes images, and finds them.
+//! `search`: embeds images with texts by a model, indexes images and finds them.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -39,7 +39,7 @@ Exit codes: 0 done, 1 failed, 2 done, but some images could not be read.";
 enum Verb {
     /// Embed a list of images with texts.
     Embed(EmbedArgs),
-    /// Embed all images of a folder, of Parquet files or of a list of URLs, to search in.
+    /// Embed all images of a folder, of Parquet files or of a list of URLs into an index.
     Index(IndexArgs),
     /// Find images by an image, a text, or both.
     Query(QueryArgs),
@@ -47,20 +47,20 @@ enum Verb {
     Serve(ServeArgs),
 }
 
-/// The model, where an index does not say it.
+/// The model, for commands that do not read it from an index.
 #[derive(Args)]
 struct ModelArgs {
-    /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the released
-    /// .pkl, or safetensors.
+    /// A run of `train` (its best checkpoint, or else its latest), one of its checkpoints, the
+    /// released .pkl, or safetensors.
     #[arg(long)]
     model: PathBuf,
-    /// Sizes of the model, where none lie beside it (JSON).
+    /// Sizes of the model (JSON), if no such file is next to it.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// How images become tensors; as the checkpoint says if not given, or else as the released code does.
+    /// Preprocessing of images [default: of the checkpoint, else of the released code].
     #[arg(long, value_enum)]
     preprocess: Option<Preprocess>,
-    /// Images a forward pass.
+    /// Images in one forward pass.
     #[arg(long, default_value_t = 64)]
     batch: usize,
 }
@@ -85,18 +85,18 @@ struct EmbedArgs {
 
 #[derive(Args)]
 struct IndexArgs {
-    /// A folder of images, a run of `mine` or another folder of Parquet files with images, one such file,
-    /// or a text file with a URL a line.
+    /// A folder of images, a run of `mine` or another folder of Parquet files with images, one such
+    /// file, or a text file with one URL per line.
     source: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
     /// The index, a folder.
     #[arg(long)]
     out: PathBuf,
-    /// How URLs are fetched: the sections http, crawl and fetch of a pipeline.toml.
+    /// Settings for fetching URLs: the sections http, crawl and fetch of a pipeline.toml.
     #[arg(long)]
     mine_config: Option<PathBuf>,
-    /// A key of it, as crawl.contact=me@example.org.
+    /// One key of it, such as crawl.contact=me@example.org.
     #[arg(long)]
     set: Vec<String>,
 }
@@ -107,10 +107,10 @@ struct Opened {
     /// The index.
     #[arg(long)]
     index: PathBuf,
-    /// The model, where it is not where it was when the index was built.
+    /// The model, if it was moved after the index was built.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Sizes of the model, where none lie beside it (JSON).
+    /// Sizes of the model (JSON), if no such file is next to it.
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -125,10 +125,10 @@ struct QueryArgs {
     /// The instruction.
     #[arg(long, default_value = "", hide_default_value = true)]
     text: String,
-    /// Images to find.
+    /// Number of images to find.
     #[arg(short, default_value_t = 10)]
     k: usize,
-    /// Prints a line of JSON for each.
+    /// Print one line of JSON for each image.
     #[arg(long)]
     json: bool,
 }
@@ -137,7 +137,8 @@ struct QueryArgs {
 struct ServeArgs {
     #[command(flatten)]
     opened: Opened,
-    /// Where to listen. Not on loopback, a token is asked for: MAGICLENS_TOKEN, or one that is made up.
+    /// Address to listen on. Other addresses than loopback require a token: MAGICLENS_TOKEN, or a
+    /// random one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
@@ -164,7 +165,7 @@ fn run_embed(args: &EmbedArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Names what failed, and gives the exit code that goes with it.
+/// Prints the failed items and returns the exit code for them.
 fn tell(failed: &[(String, String)]) -> ExitCode {
     for (id, problem) in failed {
         eprintln!("search: {id}: {problem}");

@@ -18,33 +18,35 @@ use magiclens::train::{CHECKPOINTS, Ended, Options, TrainError, dry_run, run};
 
 /// Trains MagicLens on triplet shards.
 ///
-/// A rerun of the same command goes on from the latest checkpoint in --out, with the recipe that is kept
-/// there. SIGTERM saves a checkpoint and ends with 0. Started by torchrun, it trains on all its ranks.
+/// Running the same command again resumes from the latest checkpoint in --out, with the recipe that
+/// is kept there. SIGTERM saves a checkpoint and exits with 0. Under torchrun, it trains on all
+/// ranks.
 #[derive(Parser)]
 #[command(name = "train", version, after_help = EXAMPLES)]
 struct Cli {
-    /// Folder of shards, or the run directory of `mine`; a URL of an object store does too.
+    /// Folder of shards, or the run directory of `mine`; the URL of an object store also works.
     #[arg(long)]
     shards: Option<String>,
-    /// The run's folder: checkpoints, log.jsonl, TensorBoard events.
+    /// Output folder of the run: checkpoints, log.jsonl, TensorBoard events.
     #[arg(long)]
     out: PathBuf,
     /// TOML file with the keys that differ from recipes/base.toml.
     #[arg(long)]
     recipe: Option<PathBuf>,
-    /// Logits left out as false negatives: short for `--set loss.mask=…`; `none` is equation 1 exactly.
+    /// Logits to mask as false negatives: short for `--set loss.mask=…`; `none` is equation 1
+    /// exactly.
     #[arg(long, value_enum)]
     mask: Option<Mask>,
-    /// Steps between two validations, 0 for none: short for `--set eval.every=…`.
+    /// Steps between validations, 0 to disable them: short for `--set eval.every=…`.
     #[arg(long, value_name = "N")]
     eval_every: Option<u64>,
-    /// `section.key=value`, stronger than the recipe. Repeatable.
+    /// `section.key=value`, overrides the recipe. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Print parameters, memory and time, and train nothing.
+    /// Print parameters, FLOPs, memory and time without training.
     #[arg(long)]
     dry_run: bool,
-    /// How lines are written to stderr.
+    /// Format of the log lines on stderr.
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
 }
@@ -52,7 +54,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   train --shards runs/first --out runs/train --recipe recipes/base.toml
-  train --out runs/train                       go on from the latest checkpoint
+  train --out runs/train                       resume from the latest checkpoint
   train --shards runs/first --out runs/t --recipe recipes/base.toml --dry-run
   torchrun --nproc-per-node 8 --no-python train --shards s3://bucket/run --out runs/train
   tensorboard --logdir runs/train/events
@@ -106,8 +108,8 @@ fn flags(cli: &Cli) -> Vec<String> {
     shards.chain(mask).chain(every).chain(cli.set.iter().cloned()).collect()
 }
 
-/// The latest whole checkpoint of the run's folder; damaged ones are named and passed over. A dry run
-/// looks at it, too, and goes on from nothing: who trains says where from.
+/// Returns the latest intact checkpoint of the output folder; logs damaged ones and skips them. A dry
+/// run only checks its recipe; training logs the step that it resumes from.
 fn latest(cli: &Cli) -> Result<Option<Checkpoint>, TrainError> {
     let (checkpoint, damaged) = Checkpoints::at(&cli.out.join(CHECKPOINTS)).open_whole()?;
     for error in damaged {
@@ -129,7 +131,7 @@ fn list(text: &str) -> String {
 fn summary(ended: &Ended) -> String {
     let mut lines = format!("steps       {}\n", ended.step);
     if let Some(signal) = ended.stopped_by {
-        lines += &format!("stopped by  {signal}; the same command goes on\n");
+        lines += &format!("stopped by  {signal}; the same command resumes\n");
     }
     if let Some(recall) = ended.recall {
         lines += &format!(

@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The command line of `mine`: its verbs and flags.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::examples;
 
 /// Mines web pages for images that occur together.
 ///
-/// A rerun of the same command goes on where the last one stopped, also after kill -9; a rerun with
-/// only --out uses the configuration that the run directory keeps.
+/// Running the same command again resumes an interrupted run, even after kill -9. With only --out,
+/// a run resumes with the configuration that its run directory keeps.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, after_help = examples::MINE)]
 pub struct Cli {
@@ -28,9 +28,9 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Mine; the default verb.
+    /// Mine web pages (the default verb).
     Run(RunArgs),
-    /// Print the funnel of a run in progress or finished.
+    /// Print the funnel of a run: records in, out, rejected and failed at each step.
     #[command(after_help = examples::STATUS)]
     Status {
         /// The run directory.
@@ -39,7 +39,7 @@ pub enum Verb {
     /// Print the first rows of a table.
     #[command(after_help = examples::HEAD)]
     Head {
-        /// The table: RUN/TABLE, or RUN/rejects/TABLE for what was left out.
+        /// The table: RUN/TABLE, or RUN/rejects/TABLE for what was rejected.
         table: String,
         /// Columns to print, in this order; else all of them.
         columns: Vec<String>,
@@ -47,114 +47,118 @@ pub enum Verb {
         #[arg(long, value_name = "N", default_value_t = 5)]
         limit: usize,
     },
-    /// Write a run, in progress or finished, as one HTML file: funnel, rejects, triplets, figures.
+    /// Write a report of a run as one HTML file: funnel, rejects, triplets and statistics.
     #[command(after_help = examples::REPORT)]
     Report {
         /// The run directory.
         out: String,
-        /// The file; else report.html in the run directory.
+        /// The file to write [default: report.html in the run directory].
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
-        /// Triplets that the file shows with their images, at most.
+        /// Maximum number of triplets to show with their images.
         #[arg(long, value_name = "N", default_value_t = 300)]
         sample: usize,
     },
-    /// Serve the same in a browser while the run goes on, with search, and marks that export honours.
+    /// Serve the report in a browser during a run, with search and with review marks that export
+    /// applies.
     #[command(after_help = examples::SERVE)]
     Serve {
         /// The run directory.
         out: String,
-        /// Where to listen. Not on loopback, a token is asked for: MAGICLENS_TOKEN, or one that is made up.
+        /// Address to listen on. Other addresses than loopback require a token: MAGICLENS_TOKEN, or
+        /// a random one.
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
         listen: SocketAddr,
     },
-    /// Take pages, domains or images back: leave them out of everything made from now on.
+    /// Exclude pages, domains or images from all later output.
     #[command(after_help = examples::FORGET)]
     Forget {
         /// The run directory.
         out: String,
-        /// URL of a page or an image. Repeatable, as the others are.
+        /// URL of a page or an image. Repeatable, like the other flags.
         #[arg(long)]
         url: Vec<String>,
-        /// A host, with all hosts below it.
+        /// A host name, with all of its subdomains.
         #[arg(long)]
         domain: Vec<String>,
-        /// sha256 of an image's original bytes, hex (image_id).
+        /// sha256 of an image's original bytes in hexadecimal (image_id).
         #[arg(long)]
         sha256: Vec<String>,
-        /// An image with all its near-duplicates (cluster_id).
+        /// A near-duplicate cluster: an image with all of its near-duplicates (cluster_id).
         #[arg(long)]
         cluster: Vec<String>,
     },
-    /// Remove what tables, replies and lists still hold of what was forgotten.
+    /// Erase forgotten data from tables, cached replies and lists.
     #[command(after_help = examples::COMPACT)]
     Compact {
         /// The run directory.
         out: String,
     },
-    /// Fetch the images of a dataset that was exported without them; report what is lost.
+    /// Fetch the images of a dataset that was exported without images, and report how many are
+    /// lost.
     #[command(after_help = examples::REHYDRATE)]
     Rehydrate {
         /// Folder of shards.
         dir: String,
-        /// Where the full shards go.
+        /// Folder for the shards with images.
         #[arg(long)]
         out: String,
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Have two prompts or models write instructions for the same pairs of a run, into one table.
+    /// Write instructions for the same pairs of a run with two prompts or models, into one table.
     #[command(after_help = examples::EVAL_PROMPTS)]
     EvalPrompts {
         /// The run directory.
         out: String,
-        /// Configuration of side A: what its [instruct] differs in.
+        /// Configuration of side A: the keys of [instruct] that differ from the run.
         #[arg(long, value_name = "FILE")]
         a: PathBuf,
         /// Configuration of side B.
         #[arg(long, value_name = "FILE")]
         b: PathBuf,
-        /// Pairs, always the same ones.
+        /// Number of pairs; every call draws the same ones.
         #[arg(long, value_name = "N", default_value_t = 100)]
         sample: usize,
         /// The Parquet file to write.
         #[arg(long, value_name = "FILE", default_value = "eval-prompts.parquet")]
         table: PathBuf,
     },
-    /// Show how alike the images of a run's pages are, to pick the bounds of [pair] by eye.
+    /// Show how similar the images of a run's pages are, to choose the bounds of [pair] by eye.
     #[command(after_help = examples::TUNE_PAIRS)]
     TunePairs {
-        /// The run directory, with stages up to describe (and embed) done.
+        /// The run directory; stages up to describe (and embed) must be done.
         #[arg(long, value_name = "DIR")]
         out: String,
-        /// The page of examples to write; else tune-pairs.html in the run directory.
+        /// The HTML file of examples to write [default: tune-pairs.html in the run directory].
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Print which WARC files a part of a Common Crawl crawl consists of, as a list for --warc.
+    /// Print the WARC files of a Common Crawl crawl, or a share of them, as a list for --warc.
     #[command(after_help = examples::WARC_PATHS)]
     WarcPaths {
         /// The crawl, such as CC-MAIN-2024-10.
         #[arg(long, value_name = "ID")]
         crawl: String,
-        /// Every n-th file, from the i-th on; i begins at 0.
+        /// Every n-th file from the i-th on; i starts at 0.
         #[arg(long, value_name = "I/N", default_value = "0/1")]
         slice: Slice,
-        /// Where the crawl lies.
+        /// URL or folder that holds the crawl.
         #[arg(long, value_name = "URL|DIR", default_value = "https://data.commoncrawl.org/")]
         base: String,
-        /// A copy of its warc.paths.gz; else it is downloaded.
+        /// A local copy of its warc.paths.gz, instead of downloading it.
         #[arg(long, value_name = "FILE")]
         list: Option<String>,
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Write the hashes of a folder's images to a file, for --decontaminate by whoever lacks the images.
+    /// Write the hashes of a folder's images to a file, so that --decontaminate works without the
+    /// images.
     #[command(after_help = examples::HASH_IMAGES)]
     HashImages {
-        /// The folder.
+        /// The folder of images.
         folder: PathBuf,
         /// The Parquet file to write.
         #[arg(long, value_name = "FILE")]
@@ -162,13 +166,13 @@ pub enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Say what a number of triplets will take, by what a finished run took.
+    /// Estimate the machines, time, storage and cost of a number of triplets from a finished run.
     #[command(after_help = examples::PLAN)]
     Plan {
-        /// How many triplets are wanted, such as 36.7M.
+        /// Number of triplets to plan for, such as 36.7M.
         #[arg(long, value_name = "N")]
         target_triplets: String,
-        /// The run directory of the run.
+        /// The run directory of the finished run.
         #[arg(long, value_name = "DIR")]
         from: String,
         /// Print JSON.
@@ -177,67 +181,68 @@ pub enum Verb {
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Make the shards of a run that has all stages before; as tar files too where asked.
+    /// Write the shards of a run whose other stages are done, optionally as tar files too.
     #[command(after_help = examples::EXPORT)]
     Export {
         /// The run directory.
         out: String,
-        /// What to make beside the Parquet shards.
+        /// Format to write in addition to the Parquet shards.
         #[arg(long, value_name = "FORMAT", default_value = "parquet")]
         format: ExportFormat,
-        /// Where tar files go; else webdataset/ in the run directory.
+        /// Folder for tar files [default: webdataset/ in the run directory].
         #[arg(long, value_name = "DIR")]
         to: Option<String>,
-        /// Make the shards anew, by what configuration and reviews say now.
+        /// Write the shards again, with the current configuration and reviews.
         #[arg(long)]
         redo: bool,
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Judge blind, in the browser: two prompts, two models' results, or a run's triplets.
+    /// Judge two prompts, the results of two models, or a run's triplets blind in the browser.
     #[command(after_help = examples::JUDGE)]
     Judge {
         /// A table of eval-prompts, a folder of `evaluate --model-b`, or a run directory.
         what: String,
-        /// The run directory whose pairs a table of eval-prompts is about, for the images.
+        /// The run directory that a table of eval-prompts was made from, for its images.
         #[arg(long, value_name = "DIR")]
         run: Option<String>,
-        /// Triplets drawn of a run.
+        /// Number of triplets to draw from a run.
         #[arg(long, value_name = "N", default_value_t = 100)]
         sample: usize,
-        /// Who judges: verdicts are kept by name.
+        /// Name of the judge; verdicts are kept by name.
         #[arg(long, value_name = "NAME", default_value = "")]
         name: String,
-        /// Where verdicts are kept; else judgements.jsonl beside what is judged.
+        /// File for the verdicts [default: judgements.jsonl next to the judged data].
         #[arg(long, value_name = "FILE")]
         verdicts: Option<PathBuf>,
-        /// Where to serve the page; elsewhere than on loopback it asks for a token.
+        /// Address to listen on. Other addresses than loopback require a token.
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8092")]
         listen: SocketAddr,
-        /// Print how it stands and serve nothing.
+        /// Print the results so far and exit.
         #[arg(long)]
         results: bool,
     },
-    /// Print a shell's completions of this command.
+    /// Print the completions of this command for a shell.
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Work on parts of global plans for a `mine --engine` over the same run directory, until the process
-    /// ends (feature `cluster`).
+    /// Execute parts of global steps for `mine --engine` over the same run directory, until the
+    /// process is stopped (feature `cluster`).
     #[command(after_help = examples::EXECUTOR)]
     Executor {
-        /// The run directory, as this machine sees it.
+        /// The run directory, as seen from this machine.
         #[arg(long, value_name = "DIR")]
         out: String,
-        /// A port of loopback, or an address with a port; 0 takes a free one. Its address is printed.
+        /// A loopback port, or an address with a port; port 0 takes a free one. The address is
+        /// printed.
         #[arg(long, value_name = "PORT|ADDR", default_value = "7001")]
         listen: String,
         #[command(flatten)]
         layers: ConfigArgs,
     },
-    /// Print the configuration in force.
+    /// Print the configuration in effect.
     #[command(after_help = examples::CONFIG)]
     Config {
         /// A run directory whose kept configuration is used.
@@ -250,7 +255,7 @@ pub enum Verb {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// Shards in triplets/, as every run makes them.
+    /// Shards in triplets/, which every run writes.
     Parquet,
     /// A tar file for each shard, for WebDataset.
     Webdataset,
@@ -258,7 +263,7 @@ pub enum ExportFormat {
 
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// Configuration file; else ./pipeline.toml, if there is one.
+    /// Configuration file [default: ./pipeline.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// One key, such as crawl.max_depth=3. Repeatable.
@@ -268,19 +273,19 @@ pub struct ConfigArgs {
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// URLs to begin at, or files with one URL a line.
+    /// Seed URLs, or files with one URL per line.
     #[arg(long, value_name = "FILE|URL", num_args = 1..)]
     seed_urls: Vec<String>,
     /// WARC files to take pages from, by path or URL, or lists of them (.txt, .paths, .paths.gz).
     #[arg(long, value_name = "FILE|URL|LIST", num_args = 1..)]
     warc: Vec<String>,
-    /// What relative lines of such lists belong to, else the list's folder [archive.base].
+    /// Base of relative lines in such lists [archive.base; default: the folder of the list].
     #[arg(long, value_name = "URL|DIR")]
     warc_base: Option<String>,
     /// Tables of images and the pages that show them: Parquet, CSV or JSONL.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     table: Vec<String>,
-    /// What their columns are called, such as image_url=url,alt=caption [tables].
+    /// Names of their columns, such as image_url=url,alt=caption [tables].
     #[arg(long, value_name = "COLUMN=NAME,…", value_delimiter = ',')]
     table_columns: Vec<String>,
     /// The run directory: a folder, s3://BUCKET/PATH or gs://BUCKET/PATH.
@@ -288,39 +293,40 @@ pub struct RunArgs {
     out: String,
     #[command(flatten)]
     layers: ConfigArgs,
-    /// How far links are followed from a seed [crawl.scope].
+    /// Extent of the crawl around a seed [crawl.scope].
     #[arg(long)]
     scope: Option<Scope>,
-    /// Links followed from a seed to a page, at most [crawl.max_depth].
+    /// Maximum number of links from a seed to a page [crawl.max_depth].
     #[arg(long, value_name = "N")]
     max_depth: Option<u32>,
-    /// Pages asked for on one host, at most [crawl.max_pages_per_host].
+    /// Maximum number of pages requested from one host [crawl.max_pages_per_host].
     #[arg(long, value_name = "N")]
     max_pages_per_host: Option<usize>,
-    /// Which stages to run: one, or a range such as collect..fetch.
+    /// Stages to run: one, or a range such as collect..fetch.
     #[arg(long, value_name = "A..B")]
     stages: Option<String>,
-    /// Do only this share of each map stage, and wait for the others where all of a table is needed: i of
-    /// n, i begins at 0; n alone takes i from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
+    /// Process only share i of n of each map stage, i from 0, and wait for the other slices where a
+    /// whole table is needed. N alone takes i from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
     #[arg(long, value_name = "I/N|N", env = SLICE, value_parser = slice_of)]
     slice: Option<Slice>,
-    /// Make a stage's tables, and those of the stages after it, anew.
+    /// Make the tables of a stage, and of all later stages, again.
     #[arg(long, value_name = "STAGE")]
     redo: Option<RunStage>,
-    /// Keep images of a benchmark out: a folder of them, or a list that hash-images wrote
-    /// [decontaminate.benchmarks]. Repeatable.
+    /// Leave out triplets that show images of a benchmark: a folder of images, or a list that
+    /// hash-images wrote [decontaminate.benchmarks]. Repeatable.
     #[arg(long, value_name = "FOLDER|LIST", num_args = 1..)]
     decontaminate: Vec<String>,
-    /// Work on global plans in this process, or on executors: local, or http://HOST:PORT,… [store.engine].
+    /// Run global steps in this process (local) or on executors (http://HOST:PORT,…)
+    /// [store.engine].
     #[arg(long, value_name = "local|URL,…")]
     engine: Option<String>,
-    /// Check everything and say what would be done, without a request or a file.
+    /// Check everything and print the plan, without sending a request or writing a file.
     #[arg(long)]
     dry_run: bool,
-    /// Serve metrics for Prometheus at a port of loopback, or at an address with a port.
+    /// Serve metrics for Prometheus on a loopback port, or on an address with a port.
     #[arg(long, value_name = "PORT|ADDR")]
     metrics: Option<String>,
-    /// How log lines look.
+    /// Format of the log lines.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,
 }

@@ -1,4 +1,4 @@
-//! What `--help` of each verb ends with.
+//! Examples and exit codes that end the `--help` of each verb.
 
 pub const MINE: &str = "\
 Examples:
@@ -7,36 +7,36 @@ Examples:
   mine --warc crawl.warc.gz --out runs/third --set crawl.contact=you@example.org
   mine warc-paths --crawl CC-MAIN-2024-10 --slice 0/9000 > part.txt
   mine --warc part.txt --out runs/cc --config my.toml
-  mine --out runs/first                 go on, or see that nothing is left to do
+  mine --out runs/first                 resume, or report that the run is finished
   mine --out s3://bucket/run --slice 3/16
                                         one of 16 processes over one run
   mine status runs/first                the funnel so far, with reasons
   mine head runs/first/triplets         the first rows of a table
-  mine report runs/first                one HTML file to look at
-  mine serve runs/first                 the same while it runs, to search and to mark triplets
+  mine report runs/first                a report as one HTML file
+  mine serve runs/first                 the same during a run, with search and review marks
   mine forget runs/first --domain example.org
-                                        take a site back; then run again
+                                        exclude a site; then run again
   mine eval-prompts runs/first --a old.toml --b new.toml
                                         two prompts over the same pairs
   mine judge runs/first                 blind, in the browser: are its triplets good?
   mine export runs/first --format webdataset
                                         its shards as tar files
-  mine tune-pairs --out runs/first      which pairs lie between which bounds
+  mine tune-pairs --out runs/first      similarities of pairs, to choose the bounds
   mine hash-images cirr/dev --out cirr.parquet
                                         a benchmark's hashes, for --decontaminate
   mine plan --target-triplets 36.7M --from runs/first
-                                        machines, hours, storage and money for more
-  mine executor --out /shared/run       one of those that --engine http://HOST:PORT,… names
+                                        machines, hours, storage and cost of more
+  mine executor --out /shared/run       one executor for --engine http://HOST:PORT,…
   mine config                           every key with its value
 
 Exit codes: 0 done, 1 failed, 2 done with more failures than run.failure_budget,
-3 bad configuration, 4 batch files wait for their results, 5 other slices have parts to make and are not
-at work.";
+3 bad configuration, 4 batch files wait for their results, 5 other slices have unfinished parts and are
+not running.";
 
 pub const STATUS: &str = "\
 Examples:
   mine status runs/first
-  mine status s3://bucket/run           also of a run that others are at work on";
+  mine status s3://bucket/run           also while other processes work on the run";
 
 pub const HEAD: &str = "\
 Examples:
@@ -89,8 +89,8 @@ Examples:
 pub const CONFIG: &str = "\
 Examples:
   mine config > pipeline.toml           every key with its default, to start from
-  mine config --out runs/first          what a run was made with
-  mine config --set crawl.max_depth=5   what would be in force";
+  mine config --out runs/first          the configuration that a run keeps
+  mine config --set crawl.max_depth=5   the configuration with this key changed";
 
 pub const EXPORT: &str = "\
 Examples:
@@ -100,12 +100,12 @@ Examples:
 
 pub const JUDGE: &str = "\
 Examples:
-  mine judge runs/first --sample 50     are these triplets what they should be?
+  mine judge runs/first --sample 50     are these triplets correct?
   mine eval-prompts runs/first --a old.toml --b new.toml
   mine judge eval-prompts.parquet --run runs/first --name ann
   evaluate --benchmark holdout --data runs/first --model runs/a --model-b runs/b --out runs/judge
   mine judge runs/judge
-  mine judge runs/judge --results       who won so far, with intervals";
+  mine judge runs/judge --results       results so far, with confidence intervals";
 
 pub const COMPLETIONS: &str = "\
 Examples:
@@ -120,7 +120,7 @@ Examples:
 
 pub const SERVE: &str = "\
 Examples:
-  mine serve runs/first                 and open the address that it prints
+  mine serve runs/first                 then open the printed address
   mine serve runs/first --listen 0.0.0.0:8081
                                         for others, with a token in the address";
 
