@@ -44,7 +44,7 @@ check: libtorch ## formatting, wording and lints; licences too, if cargo-deny is
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	    else echo "cargo-deny is not installed: licences and versions not checked"; fi
 
-soak: libtorch $(VENV)/.installed nextest ## the same tests with long counts: 20 kills where `test` has 3
+soak: libtorch $(VENV)/.installed-soak nextest ## the same tests with long counts: 20 kills where `test` has 3
 	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
 	    $(CARGO) nextest run --workspace --features torch,cluster --profile soak
 
@@ -84,6 +84,8 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "no venv: install python3-venv, or set PYTHON" >&2; exit 1; }
 
-$(VENV)/.installed: tests/requirements.txt | $(VENV)/bin/python
+$(VENV)/.installed-soak: tests/requirements-soak.txt tests/requirements.txt
+$(VENV)/.installed: tests/requirements.txt
+$(VENV)/.installed $(VENV)/.installed-soak: | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

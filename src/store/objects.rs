@@ -45,7 +45,7 @@ pub enum StoreError {
     /// A column that was asked for and that a file does not have.
     #[error("{path}: no column `{column}`; its columns are {columns}")]
     NoColumn {
-        /// Which file.
+        /// Path of the file.
         path: String,
         /// The column asked for.
         column: String,
