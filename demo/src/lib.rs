@@ -22,6 +22,7 @@
 //! ```
 
 pub mod benchmark;
+mod drawn;
 mod encode;
 pub mod picture;
 pub mod relation;
@@ -32,6 +33,7 @@ pub mod truth;
 pub mod world;
 
 pub use benchmark::Benchmark;
+pub use drawn::Drawn;
 pub use relation::Relation;
 pub use rng::Rng;
 pub use scene::{Exhibit, Scene};

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::drawn::Drawn;
 use crate::truth::Truth;
 use crate::world::{Body, Node, Reply, World, at_port, url};
 
@@ -53,6 +54,7 @@ pub struct Running {
 struct Shared {
     world: World,
     port: u16,
+    drawn: Option<Drawn>,
     files: Mutex<HashMap<String, Bytes>>,
     tries: Mutex<HashMap<String, u32>>,
     log: Mutex<Vec<Access>>,
@@ -62,6 +64,11 @@ struct Shared {
 impl World {
     /// Serves the world on `addr`; port 0 takes a free one.
     pub async fn serve(self, addr: SocketAddr) -> Result<Running> {
+        self.serve_drawn(addr, None).await
+    }
+
+    /// Serves the world with pictures from a folder, which other processes may share.
+    pub async fn serve_drawn(self, addr: SocketAddr, drawn: Option<Drawn>) -> Result<Running> {
         let listener =
             TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr().context("the socket has no address")?;
@@ -69,6 +76,7 @@ impl World {
         let shared = Arc::new(Shared {
             world: self,
             port: addr.port(),
+            drawn,
             files: Mutex::default(),
             tries: Mutex::default(),
             log: Mutex::default(),
@@ -221,7 +229,8 @@ impl Shared {
             return Ok(file.clone());
         }
         let port = self.port;
-        let make = move || body::make(&body, port, pack);
+        let drawn = self.drawn.clone();
+        let make = move || body::make(&body, port, pack, drawn.as_ref());
         let file = Bytes::from(tokio::task::spawn_blocking(make).await??);
         let mut files = lock(&self.files);
         if files.values().map(Bytes::len).sum::<usize>() + file.len() <= CACHE_BYTES {

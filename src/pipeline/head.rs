@@ -98,7 +98,8 @@ fn without_bytes(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             let Some(group) = column.as_any().downcast_ref::<StructArray>() else {
                 return Ok(column.clone());
             };
-            let children: Vec<ArrayRef> = group.columns().iter().map(without_bytes).try_collect()?;
+            let children: Vec<ArrayRef> =
+                group.columns().iter().map(without_bytes).try_collect()?;
             let fields = group.fields().iter().zip(&children).map(|(field, child)| {
                 Field::new(field.name(), child.data_type().clone(), field.is_nullable())
             });

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::SystemTime;
 
 use magiclens::record::{
     Description, Embedding, GroupImage, Image, Instruction, Page, Pair, Reject,
 };
 use magiclens::store::{Row, RunDir, read_rows};
 use magiclens::table::{PoolImage, Triplet};
-use magiclens_demo::{Options, Running, World};
+use magiclens_demo::{Drawn, Options, Running, World};
 use tempfile::TempDir;
 
 /// Data that lies beside the repository on some machines, or none with a word about it. Where CI has the
@@ -83,7 +84,7 @@ impl Mined {
     /// The same with a world that is there.
     pub async fn of(world: World) -> Self {
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let world = world.serve(address).await.unwrap();
+        let world = world.serve_drawn(address, Some(drawn())).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mine.toml"), world.config()).unwrap();
         std::fs::write(folder.path().join("seeds.txt"), world.seeds().join("\n")).unwrap();
@@ -130,6 +131,31 @@ impl Mined {
     pub async fn tables(&self, out: &str) -> Tables {
         Tables::read(&self.folder.path().join(out)).await
     }
+}
+
+/// The folder of pictures that the tests of one build share: drawing is a third of what a small run
+/// takes. Folders of other builds are removed, which may draw otherwise.
+fn drawn() -> Drawn {
+    let program = std::env::current_exe().unwrap();
+    let file = program.metadata().unwrap();
+    let made = file.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let name = format!("{}-{}-{}", env!("CARGO_CRATE_NAME"), made.as_nanos(), file.len());
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+    std::fs::create_dir_all(&all).unwrap();
+    let folder = all.join(name);
+    if std::fs::create_dir(&folder).is_ok() {
+        let others = std::fs::read_dir(&all).unwrap().map(|entry| entry.unwrap());
+        let is_old = |entry: &std::fs::DirEntry| {
+            let name = entry.file_name().into_string().unwrap();
+            let ours = name.strip_prefix(env!("CARGO_CRATE_NAME"));
+            ours.is_some_and(|rest| rest.starts_with('-')) && entry.path() != folder
+        };
+        for entry in others.filter(is_old) {
+            // Another process may do the same.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Drawn::within(folder)
 }
 
 /// Runs a command without blocking the server in this process.

@@ -12,6 +12,8 @@ use flate2::write::GzEncoder;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::watch;
 
+use crate::drawn::Drawn;
+use crate::picture::Picture;
 use crate::rng::Rng;
 use crate::world::{Body, at_port};
 
@@ -19,14 +21,20 @@ use crate::world::{Body, at_port};
 const DRIP: Duration = Duration::from_millis(200);
 
 /// The bytes of a body that ends.
-pub fn make(body: &Body, port: u16, pack: bool) -> Result<Vec<u8>> {
+///
+/// Pictures come from `drawn` where there is a folder of them.
+pub fn make(body: &Body, port: u16, pack: bool, drawn: Option<&Drawn>) -> Result<Vec<u8>> {
+    let file = |picture: &Picture| match drawn {
+        Some(drawn) => drawn.bytes(picture),
+        None => picture.bytes(),
+    };
     let bytes = match body {
         Body::Text(text) => at_port(text, port).into_bytes(),
         Body::Bytes(bytes) | Body::Encoded(bytes) => bytes.clone(),
         Body::Page(doc) => doc.to_bytes(port),
-        Body::Picture(picture) => picture.bytes()?,
+        Body::Picture(picture) => file(picture)?,
         Body::Cut(picture, keep) => {
-            let mut bytes = picture.bytes()?;
+            let mut bytes = file(picture)?;
             bytes.truncate(*keep);
             bytes
         }
