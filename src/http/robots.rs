@@ -63,6 +63,18 @@ enum Verdict {
 
 impl Rules {
     /// The rules in `file`, of which [`BYTE_LIMIT`] bytes count.
+    ///
+    /// ```
+    /// use magiclens::http::robots::{Rules, Tokens};
+    ///
+    /// let file = b"User-agent: *\nDisallow: /drafts/\n\nUser-agent: GPTBot\nDisallow: /photos/";
+    /// let rules = Rules::parse(file, &Tokens::new(&["GPTBot".to_owned()]));
+    /// assert!(rules.check(&"https://example.org/parks/".parse()?).is_ok());
+    /// // Every token must be allowed: ours falls under `*`, the other has a group of its own.
+    /// assert!(rules.check(&"https://example.org/drafts/".parse()?).is_err());
+    /// assert!(rules.check(&"https://example.org/photos/".parse()?).is_err());
+    /// # anyhow::Ok(())
+    /// ```
     pub fn parse(file: &[u8], tokens: &Tokens) -> Self {
         let file = mend(file);
         let parsed: Vec<_> =

@@ -14,6 +14,15 @@ pub struct Candidate<'a> {
 }
 
 /// Parses a `srcset`; entries with wrong descriptors are left out.
+///
+/// ```
+/// use magiclens::stages::collect::extract::srcset::parse;
+///
+/// let candidates = parse("small.jpg 320w, large.jpg 1280w, wrong.jpg 3y");
+/// let largest = candidates.iter().max_by_key(|candidate| candidate.width);
+/// assert_eq!(candidates.len(), 2);
+/// assert_eq!(largest.map(|candidate| candidate.url), Some("large.jpg"));
+/// ```
 pub fn parse(input: &str) -> Vec<Candidate<'_>> {
     let mut candidates = Vec::new();
     let mut rest = input;
