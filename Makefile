@@ -31,14 +31,15 @@ train-demo-bars: libtorch ## the same over three seeds, with and without query-i
 	@BARS=yes SEEDS="$${SEEDS:-0 1 2}" scripts/train-demo.sh runs/train-demo-bars
 
 test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch included
-	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
-	    $(CARGO) nextest run --workspace --features torch,cluster
+	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" CARGO="$(CARGO)" \
+	    scripts/test.sh --workspace --features torch,cluster
 
 check: libtorch ## formatting, wording and lints; licences too, if cargo-deny is installed
 	$(PYTHON) scripts/prose_test.py --quiet
 	$(PYTHON) scripts/prose.py
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --package magiclens --package magiclens-demo --all-targets -- -D warnings
+	$(CARGO) clippy --package magiclens --package magiclens-demo --package magiclens-testing \
+	    --all-targets -- -D warnings
 	$(CARGO) check --package magiclens --all-targets --features cluster
 	$(CARGO) clippy --workspace --all-targets --features torch,cluster -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \

@@ -15,6 +15,9 @@ pub const SOAK: &str = "MAGICLENS_SOAK";
 /// Set by `make test`: a Python interpreter that has `tests/requirements.txt`.
 pub const PYTHON: &str = "MAGICLENS_PYTHON";
 
+/// Set by `make test`: the folder to which tests write how many conformance cases ran.
+pub const CONFORMANCE: &str = "MAGICLENS_CONFORMANCE";
+
 /// `--slice` of `mine`.
 pub const SLICE: &str = "MAGICLENS_SLICE";
 
@@ -34,4 +37,4 @@ pub const SLURM_FIRST_TASK: &str = "SLURM_ARRAY_TASK_MIN";
 pub const TOKEN: &str = "MAGICLENS_TOKEN";
 
 /// Names with the prefix that are not configuration keys. Every other one must be.
-pub const NOT_KEYS: [&str; 6] = [LOG, SOAK, PYTHON, SLICE, TOKEN, ENGINE_TOKEN];
+pub const NOT_KEYS: [&str; 7] = [LOG, SOAK, PYTHON, CONFORMANCE, SLICE, TOKEN, ENGINE_TOKEN];

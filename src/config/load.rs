@@ -83,6 +83,19 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 }
 
 /// Where values come from, the weakest first. The environment stands between `file` and `flags`.
+///
+/// ```
+/// use magiclens::config::{Config, Layers};
+///
+/// let flags = |text: &str| Layers { flags: vec![text.to_owned()], ..Layers::default() };
+/// let config: Config = flags("crawl.max_depth=3").load_plain()?;
+/// assert_eq!(config.crawl.max_depth, 3);
+/// assert_eq!(config.fetch, Config::default().fetch);
+///
+/// let error = flags("crawl.max_dept=3").load_plain::<Config>().unwrap_err();
+/// assert!(error.to_string().contains("did you mean crawl.max_depth?"));
+/// # anyhow::Ok(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     /// `pipeline.toml` of the working directory; it need not exist.

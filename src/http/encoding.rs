@@ -203,21 +203,17 @@ impl<R: Read> Read for Capped<R> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::path::PathBuf;
 
     use flate2::Compression;
+    use magiclens_testing::{conformance, shared};
 
     use super::*;
 
     const BOMB: usize = 11_511_612;
 
     fn corpus(name: &str) -> Option<Vec<u8>> {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/http");
-        if !folder.exists() {
-            println!("skipped: ../shared is absent");
-            return None;
-        }
-        Some(std::fs::read(folder.join(name)).unwrap())
+        let path = shared(&format!("corpora/http/{name}"))?;
+        Some(std::fs::read(path).unwrap())
     }
 
     fn gzip(data: &[u8]) -> Vec<u8> {
@@ -228,12 +224,13 @@ mod tests {
 
     #[test]
     fn bombs_stop_at_the_cap() {
-        for (name, coding) in [
+        let bombs = [
             ("bomb-br.bin", "br"),
             ("bomb-deflate.bin", "deflate"),
             ("bomb-gzip.bin", "gzip"),
             ("bomb-zstd.bin", "zstd"),
-        ] {
+        ];
+        for (name, coding) in bombs {
             let Some(raw) = corpus(name) else { return };
             for cap in [50_000, 1 << 20, BOMB - 1] {
                 let mut out = Vec::new();
@@ -246,6 +243,7 @@ mod tests {
             }
             assert_eq!(decode(raw, coding, BOMB).unwrap().len(), BOMB, "{name}: just fits");
         }
+        conformance("http-bombs", bombs.len());
     }
 
     #[test]
@@ -266,7 +264,7 @@ mod tests {
         };
         let page = table(decode(br, "br", 1 << 20).unwrap());
         assert!(page.ends_with("</html>\n"));
-        for (name, coding) in [
+        let others = [
             ("html-gzip.bin", "x-gzip"),
             ("html-rawdeflate.bin", "deflate"),
             ("html-zlibdeflate.bin", "Deflate"),
@@ -275,32 +273,37 @@ mod tests {
             ("html-zstd-static-content-size.bin", "zstd"),
             ("html-zstd-static-no-content-size.bin", "zstd"),
             ("html-zstd-streaming-no-content-size.bin", "identity, ZSTD"),
-        ] {
+        ];
+        for (name, coding) in others {
             let Some(raw) = corpus(name) else { return };
             let decoded = decode(raw, coding, 1 << 20).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert!(table(decoded) == page, "{name}");
         }
+        conformance("http-codings", 1 + others.len());
     }
 
     #[test]
     fn truncated_bodies_are_broken() {
-        for name in ["truncated-crc-error-short.gz", "truncated-crc-error.gz", "unexpected-eof.gz"]
-        {
+        let truncated =
+            ["truncated-crc-error-short.gz", "truncated-crc-error.gz", "unexpected-eof.gz"];
+        for name in truncated {
             let Some(raw) = corpus(name) else { return };
             let error = decode(raw, "gzip", 64 << 20).unwrap_err();
             assert!(matches!(error, DecodeError::Broken { .. }), "{name}: {error}");
         }
-        for (name, coding) in [
+        let whole = [
             ("html-br.bin", "br"),
             ("html-zlibdeflate.bin", "deflate"),
             ("html-rawdeflate.bin", "deflate"),
             ("html-zstd-static-content-size.bin", "zstd"),
-        ] {
+        ];
+        for (name, coding) in whole {
             let Some(mut raw) = corpus(name) else { return };
             raw.truncate(raw.len() / 2);
             let error = decode(raw, coding, 64 << 20).unwrap_err();
             assert!(matches!(error, DecodeError::Broken { .. }), "{name}: {error}");
         }
+        conformance("http-truncated", truncated.len() + whole.len());
     }
 
     #[test]

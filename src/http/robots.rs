@@ -63,6 +63,18 @@ enum Verdict {
 
 impl Rules {
     /// The rules in `file`, of which [`BYTE_LIMIT`] bytes count.
+    ///
+    /// ```
+    /// use magiclens::http::robots::{Rules, Tokens};
+    ///
+    /// let file = b"User-agent: *\nDisallow: /drafts/\n\nUser-agent: GPTBot\nDisallow: /photos/";
+    /// let rules = Rules::parse(file, &Tokens::new(&["GPTBot".to_owned()]));
+    /// assert!(rules.check(&"https://example.org/parks/".parse()?).is_ok());
+    /// // Every token must be allowed: ours falls under `*`, the other has a group of its own.
+    /// assert!(rules.check(&"https://example.org/drafts/".parse()?).is_err());
+    /// assert!(rules.check(&"https://example.org/photos/".parse()?).is_err());
+    /// # anyhow::Ok(())
+    /// ```
     pub fn parse(file: &[u8], tokens: &Tokens) -> Self {
         let file = mend(file);
         let parsed: Vec<_> =
@@ -175,18 +187,13 @@ fn agent_version(line: &[u8]) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
+    use magiclens_testing::{conformance, shared};
     use serde_json::Value;
 
     use super::*;
 
     fn cases() -> Option<Value> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let Ok(text) = std::fs::read(root.join("../shared/corpora/robots_cases.json")) else {
-            println!("skipped: ../shared is absent");
-            return None;
-        };
+        let text = std::fs::read(shared("corpora/robots_cases.json")?).unwrap();
         Some(serde_json::from_slice(&text).unwrap())
     }
 
@@ -230,13 +237,14 @@ mod tests {
                 assert!(passed, "{}: {case:#}", case["id"]);
             }
         }
-        assert!(core >= 55, "only {core} cases");
+        conformance("robots", core);
         println!("{core} of {core} core cases, {} of {extra} flagged", extra_passed.len());
     }
 
     #[test]
     fn the_reference_parser_reads_the_same_lines() {
         let Some(cases) = cases() else { return };
+        let mut checked = 0;
         for case in cases["other"].as_array().unwrap() {
             let file = file_of(case);
             match (case["kind"].as_str().unwrap(), case["what"].as_str().unwrap_or_default()) {
@@ -259,9 +267,11 @@ mod tests {
                     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
                     assert_eq!(path, case["expected"].as_str().unwrap());
                 }
-                _ => {}
+                _ => continue,
             }
+            checked += 1;
         }
+        conformance("robots-lines", checked);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The conformance corpus: every file meets its expected outcome.
 
-use std::path::{Path, PathBuf};
-
+use magiclens_testing::{conformance, shared};
 use serde::Deserialize;
 
 use super::{Bitmap, ImageError, decode_rgb, prepare};
@@ -17,16 +16,6 @@ struct Manifest {
 struct Case {
     file: String,
     expected: String,
-}
-
-/// The folder, or a word on why the test does nothing.
-fn corpus() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/images");
-    if !folder.is_dir() {
-        eprintln!("skipped: ../shared is absent");
-        return None;
-    }
-    Some(folder)
 }
 
 /// AVIF and TIFF are skipped with a reason whatever a full decoder would make of them.
@@ -46,10 +35,9 @@ fn meets(case: &Case, outcome: &Result<(), ImageError>) -> bool {
 
 #[test]
 fn all_files_meet_their_expected_outcome() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = shared("corpora/images") else { return };
     let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest.images.len(), 824);
     let mut mismatches = Vec::new();
     for case in &manifest.images {
         let bytes = std::fs::read(folder.join(&case.file)).unwrap();
@@ -66,6 +54,7 @@ fn all_files_meet_their_expected_outcome() {
         }
     }
     assert!(mismatches.is_empty(), "{} mismatches\n{}", mismatches.len(), mismatches.join("\n"));
+    conformance("images", manifest.images.len());
 }
 
 /// Mean absolute difference of two bitmaps of one size.
@@ -77,7 +66,8 @@ fn difference(a: &Bitmap, b: &Bitmap) -> f64 {
 
 #[test]
 fn every_orientation_comes_out_upright() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = shared("corpora/images") else { return };
+    let mut cases = 0;
     for shape in ["Landscape", "Portrait"] {
         let read =
             |n| std::fs::read(folder.join(format!("exif-orientation/{shape}_{n}.jpg"))).unwrap();
@@ -91,6 +81,8 @@ fn every_orientation_comes_out_upright() {
             assert_eq!((prepared.width, prepared.height), (upright.width, upright.height));
             let bits = (features.phash ^ prepared.features.phash).count_ones();
             assert!(bits <= 3, "{shape}_{n}: {bits} bits");
+            cases += 1;
         }
     }
+    conformance("exif-orientation", cases);
 }

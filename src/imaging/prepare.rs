@@ -42,6 +42,27 @@ pub struct Prepared {
 ///
 /// Takes milliseconds of CPU and as much memory as `limits` allow: call it off the async threads,
 /// or use [`super::prepare_guarded`]. Never panics.
+///
+/// ```
+/// use std::io::Cursor;
+///
+/// use image::{ImageFormat, Rgb, RgbImage};
+/// use magiclens::config::Fetch;
+/// use magiclens::imaging::prepare;
+///
+/// let picture = RgbImage::from_fn(240, 180, |x, y| Rgb([x as u8, y as u8, (x * y / 170) as u8]));
+/// let prepared = |format| {
+///     let mut file = Cursor::new(Vec::new());
+///     picture.write_to(&mut file, format)?;
+///     anyhow::Ok(prepare(file.into_inner(), &Fetch::default())?)
+/// };
+/// let (png, jpeg) = (prepared(ImageFormat::Png)?, prepared(ImageFormat::Jpeg)?);
+/// assert_eq!((png.width, png.height), (240, 180));
+/// assert_ne!(png.image_id, jpeg.image_id);
+/// // The perceptual hash outlasts another encoding.
+/// assert!((png.features.phash ^ jpeg.features.phash).count_ones() <= 3);
+/// # anyhow::Ok(())
+/// ```
 pub fn prepare(bytes: Vec<u8>, limits: &Fetch) -> Result<Prepared, ImageError> {
     guard::catch(move || prepare_unguarded(bytes, limits))
 }

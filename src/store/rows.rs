@@ -211,6 +211,28 @@ impl<R: Row> RowStream<R> {
 
 /// Opens a file for the columns that `R` has, `batch_rows` rows at a time. A column that may be null may
 /// be missing.
+///
+/// ```
+/// use magiclens::record::{Reason, Reject};
+/// use magiclens::store::{Layout, RowWriter, RunDir, read_rows};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let location = folder.path().to_string_lossy();
+/// let run = RunDir::open(&location)?;
+/// let path = "rejects/pages/example.parquet".to_owned();
+/// let mut writer = RowWriter::create(run.store(), path.clone(), Layout::Part)?;
+/// writer.push(Reject::new("https://example.org/", Reason::Noindex, "meta robots")).await?;
+/// writer.close().await?;
+///
+/// let mut rejects = read_rows::<Reject>(run.store(), &path, 512).await?;
+/// while let Some(batch) = rejects.next().await? {
+///     assert_eq!(batch[0].reason, Reason::Noindex);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub async fn read_rows<R: Row>(
     store: &Store,
     path: &str,

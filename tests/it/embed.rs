@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use arrow::array::{Array, Float32Array, ListArray, StringArray};
+use magiclens_testing::{conformance, shared};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::shared;
 use crate::train::Bench;
 
 /// A `search` command on the CPU, without the surroundings' configuration.
@@ -123,6 +123,7 @@ fn apart(one: &[f32], other: &[f32]) -> f32 {
 #[test]
 fn the_released_format_embeds_as_the_original_code_does() {
     let Some(golden) = Golden::open() else { return };
+    let mut compared = 0;
     for (with_text, name) in [(true, "multimodal_embed_norm"), (false, "index_embed_norm")] {
         golden.list_cases(with_text);
         // 3 does not divide the cases: the last batch is a short one.
@@ -135,8 +136,10 @@ fn the_released_format_embeds_as_the_original_code_does() {
         for (number, ((id, ours), theirs)) in embedded.iter().zip(&expected).enumerate() {
             assert_eq!(id, &format!("case {number}"));
             assert!(apart(ours, theirs) <= 1e-5, "{name} {id}: {}", apart(ours, theirs));
+            compared += 1;
         }
     }
+    conformance("search-embed", compared);
 }
 
 #[test]

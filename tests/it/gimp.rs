@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use magiclens_demo::Rng;
+use magiclens_testing::shared;
 use scraper::{Html, Selector};
 use url::Url;
 
-use crate::support::{Tables, mine, run, shared, soak};
+use crate::support::{Tables, mine, run, soak};
 
 const FORBIDDEN: &str = "/en/gimp-using-web.html";
 

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use magiclens_demo::Options;
+use magiclens_testing::shared;
 use serde_json::Value;
 
 use crate::gimp::Site;
 use crate::model_server::{Act, ModelServer};
-use crate::support::{Mined, Tables, run, shared, soak};
+use crate::support::{Mined, Tables, run, soak};
 
 const KEY: &str = "llama-test-key";
 

@@ -9,6 +9,7 @@ mod caps;
 mod cluster;
 mod command;
 mod config;
+mod conformance;
 mod decontaminate;
 mod docs;
 #[cfg(feature = "torch")]

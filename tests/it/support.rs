@@ -13,21 +13,6 @@ use magiclens::table::{PoolImage, Triplet};
 use magiclens_demo::{Drawn, Options, Running, World};
 use tempfile::TempDir;
 
-/// Data that lies beside the repository on some machines, or none with a word about it. Where CI has the
-/// data, a golden that is missing of it is a failure.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let path = folder.join(name);
-    if !path.exists() {
-        let strict =
-            name.starts_with("golden/") && std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!strict || !folder.exists(), "../shared is there, and {name} is not in it");
-        eprintln!("skipped: ../shared/{name} is absent");
-        return None;
-    }
-    Some(path)
-}
-
 /// Python with the packages of `tests/requirements.txt`, as `make test` sets it up.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("MAGICLENS_PYTHON").map(PathBuf::from);

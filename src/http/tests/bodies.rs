@@ -1,7 +1,8 @@
 //! Truncated, lying, endless, dripping, stalled, reset and encoded bodies.
 
-use std::path::Path;
 use std::time::Duration;
+
+use magiclens_testing::{conformance, shared};
 
 use super::support::{Act, Server, answer, client, config, failure, get, ok, page_reason, send};
 use crate::http::Kind;
@@ -10,13 +11,9 @@ use crate::record::Reason;
 const HEAD: &str = "HTTP/1.1 200 OK\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-fn bomb(name: &str) -> Option<Vec<u8>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/http");
-    if !root.exists() {
-        println!("skipped: ../shared is absent");
-        return None;
-    }
-    Some(std::fs::read(root.join(name)).unwrap())
+fn corpus(name: &str) -> Option<Vec<u8>> {
+    let path = shared(&format!("corpora/http/{name}"))?;
+    Some(std::fs::read(path).unwrap())
 }
 
 #[tokio::test]
@@ -77,13 +74,14 @@ async fn no_answer_at_all_is_a_connect_error() {
 
 #[tokio::test]
 async fn bombs_are_too_large_as_pages_and_as_images() {
-    for (name, coding) in [
+    let bombs = [
         ("bomb-br.bin", "br"),
         ("bomb-deflate.bin", "deflate"),
         ("bomb-gzip.bin", "gzip"),
         ("bomb-zstd.bin", "zstd"),
-    ] {
-        let Some(raw) = bomb(name) else { return };
+    ];
+    for (name, coding) in bombs {
+        let Some(raw) = corpus(name) else { return };
         let head = format!("200 OK\r\nContent-Encoding: {coding}");
         let server = Server::pages(move |_| answer(&head, &raw)).await;
         let mut config = config();
@@ -99,17 +97,19 @@ async fn bombs_are_too_large_as_pages_and_as_images() {
         let body = get(&client(&config), &server.url("/x"), Kind::Page).await.unwrap().body;
         assert_eq!(body.len(), 11_511_612, "{name}");
     }
+    conformance("client-bombs", bombs.len());
 }
 
 #[tokio::test]
 async fn codings_are_undone_also_over_several_headers() {
-    let Some(raw) = bomb("html-gzip-deflate-gzip.bin") else { return };
+    let Some(raw) = corpus("html-gzip-deflate-gzip.bin") else { return };
     let head = "200 OK\r\nContent-Encoding: gzip, deflate\r\nContent-Encoding: gzip";
     let server = Server::pages(move |_| answer(head, &raw)).await;
     let body = get(&client(&config()), &server.url("/"), Kind::Page).await.unwrap().body;
     assert!(body.ends_with(b"</html>\n"));
     let head = "200 OK\r\nContent-Encoding: gzip";
     assert_eq!(page_reason(move |_| answer(head, "no gzip")).await, Reason::BodyBroken);
+    conformance("client-codings", 1);
 }
 
 #[tokio::test]

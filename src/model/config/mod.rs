@@ -141,8 +141,9 @@ impl ModelConfig {
 
 #[cfg(test)]
 mod tests {
+    use magiclens_testing::{conformance, shared};
+
     use super::*;
-    use crate::model::tests::shared;
 
     #[test]
     fn the_golden_form_is_read_and_written_unchanged() {
@@ -154,6 +155,7 @@ mod tests {
         let again: serde_json::Value = serde_json::from_str(&written).unwrap();
         assert_eq!(again, golden);
         assert_eq!((config.vision_tokens(), config.clip.vision_num_heads), (10, 1));
+        conformance("model-config", 1);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use magiclens_testing::{conformance, shared};
 use safetensors::SafeTensors;
 
 use super::ImageSpec;
 use crate::model::ModelConfig;
-use crate::model::tests::shared;
 
 /// One file of `golden/tiny-base`, and the images beside it.
 pub(crate) struct Golden {
@@ -15,7 +15,7 @@ pub(crate) struct Golden {
 }
 
 impl Golden {
-    /// `None`, and a word on why the test does nothing, where the folder is absent.
+    /// Returns `None` where `../shared` is absent.
     pub fn open(name: &str) -> Option<Self> {
         let path = shared(&format!("golden/tiny-base/{name}.safetensors"))?;
         let folder = path.parent().expect("a file lies in a folder").to_owned();
@@ -67,7 +67,9 @@ pub(crate) fn apart(ours: &[f32], wanted: &[f32]) -> f32 {
 #[test]
 fn images_decode_as_in_the_original() {
     let Some(golden) = Golden::open("preprocess") else { return };
-    for file in ["06_gray_L_50x40.png", "07_rgba_40x51.png", "08_palette_45x37.png"] {
+    let files = ["06_gray_L_50x40.png", "07_rgba_40x51.png", "08_palette_45x37.png"];
+    for file in files {
         assert_eq!(golden.image(file).2, golden.bytes(&format!("rgb/{file}")), "{file}");
     }
+    conformance("preprocess-decode", files.len());
 }

@@ -153,6 +153,8 @@ fn shorten(
 
 #[cfg(test)]
 mod tests {
+    use magiclens_testing::conformance;
+
     use super::*;
     use crate::model::preprocess::golden::{Golden, apart, clip};
     use crate::model::preprocess::{Preprocess, prepare};
@@ -201,7 +203,6 @@ mod tests {
         let wanted = golden.floats("process_img");
         let normalised = golden.floats("model_preprocessed_first3");
         let files = golden.files();
-        assert_eq!(files.len(), 10);
         for (at, file) in files.iter().enumerate() {
             let ours = prepared(&golden, file, 48);
             let length = ours.len();
@@ -212,6 +213,7 @@ mod tests {
             let error = apart(&denormalised(ours), &wanted[at * length..][..length]);
             assert!(error < 1e-5, "{file}: {error:e}");
         }
+        conformance("preprocess-images", files.len());
     }
 
     #[test]
@@ -223,19 +225,22 @@ mod tests {
         assert!(apart(&ours, &at_64) < 1e-5);
         let wanted = golden.floats(&format!("extra/model_preprocessed_from_64/{file}"));
         assert!(apart(&model_side(&at_64, 64, 64, 48), &wanted) < 1e-5);
-        for (height, width) in [(37, 53), (58, 31)] {
+        let sizes = [(37, 53), (58, 31)];
+        for (height, width) in sizes {
             let samples = golden.floats(&format!("extra/direct_in_{height}x{width}"));
             let wanted =
                 golden.floats(&format!("extra/direct_model_preprocessed_{height}x{width}"));
             let error = apart(&model_side(&samples, height, width, 48), &wanted);
             assert!(error < 1e-5, "{height}x{width}: {error:e}");
         }
+        conformance("preprocess-crops", 2 + sizes.len());
     }
 
     #[test]
     fn weights_are_those_of_the_original() {
         let Some(golden) = Golden::open("units") else { return };
-        for (input, output) in [(10, 4), (3, 7), (7, 3)] {
+        let sizes = [(10, 4), (3, 7), (7, 3)];
+        for (input, output) in sizes {
             let wanted = golden.floats(&format!("resize/weights_in{input}_out{output}"));
             let mut ours = vec![0.0; input * output];
             let taps = Taps::new(TRIANGLE, input, output, 0..output, |weight| weight as f32);
@@ -246,6 +251,7 @@ mod tests {
             }
             assert!(apart(&ours, &wanted) < 1e-6, "{input} to {output}");
         }
+        conformance("resize-weights", sizes.len());
     }
 
     /// Larger, smaller, and both at once; the one plane of the golden stands in all three.
@@ -255,7 +261,8 @@ mod tests {
         let samples: Vec<f32> =
             golden.floats("resize/x_1x5x7x1").into_iter().flat_map(|value| [value; 3]).collect();
         let source = Source { samples: &samples, width: 7, region: Region::all(7, 5) };
-        for [height, width] in [[1, 1], [2, 14], [3, 4], [5, 3], [8, 11]] {
+        let sizes = [[1, 1], [2, 14], [3, 4], [5, 3], [8, 11]];
+        for [height, width] in sizes {
             let wanted = golden.floats(&format!("resize/y_{height}x{width}"));
             let mut out = vec![f32::NAN; 3 * height * width];
             scale(&source, [height, width], ([1.0; 4], [0.0; 4]), &mut out);
@@ -264,6 +271,7 @@ mod tests {
                 assert!(error < 1e-6, "{height}x{width}: {error:e}");
             }
         }
+        conformance("resize", sizes.len());
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use magiclens_testing::{conformance, shared};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::{Golden, assert_close, shared};
+use super::{Golden, assert_close};
 use crate::model::MagicLens;
 use crate::model::clip::{Block, text_mask};
 use crate::model::fusion::{FusionLayer, attend};
@@ -53,20 +54,26 @@ fn outputs_are_the_originals() {
     let fused = model.fusion.forward(model.pair(&image, &text));
     let pooled = model.pooler.forward(&fused);
     let embedding = model.fuse(&image, &text);
-    assert_close("fusion_input", &input, float.get("fusion_input"), EMBEDDING);
-    assert_close("pooled", &pooled.unsqueeze(1), float.get("pooled"), EMBEDDING);
+    let mut compared = 0;
+    let mut check = |golden: &Golden, name: &str, ours: &Tensor, limit: f64| {
+        assert_close(name, ours, golden.get(name), limit);
+        compared += 1;
+    };
+    check(&float, "fusion_input", &input, EMBEDDING);
+    check(&float, "pooled", &pooled.unsqueeze(1), EMBEDDING);
     for golden in [&float, &double] {
-        assert_close("clip_image_embed", &image, golden.get("clip_image_embed"), EMBEDDING);
-        assert_close("clip_text_embed", &text, golden.get("clip_text_embed"), EMBEDDING);
-        assert_close("fusion_output", &fused, golden.get("fusion_output"), FUSION);
-        assert_close("multimodal_embed", &pooled, golden.get("multimodal_embed"), EMBEDDING);
-        assert_close("embedding", &embedding, golden.get("multimodal_embed_norm"), NORMED);
+        check(golden, "clip_image_embed", &image, EMBEDDING);
+        check(golden, "clip_text_embed", &text, EMBEDDING);
+        check(golden, "fusion_output", &fused, FUSION);
+        check(golden, "multimodal_embed", &pooled, EMBEDDING);
+        check(golden, "multimodal_embed_norm", &embedding, NORMED);
     }
     // Targets: the same images with the empty text, whose one row serves all.
     let empty = model.text_features(&ids.narrow(0, 0, 1).narrow(1, 0, 2));
     let targets = model.fuse(&image, &empty);
-    assert_close("index_embed_norm", &targets, float.get("index_embed_norm"), NORMED);
-    assert_close("scores", &embedding.matmul(&targets.tr()), float.get("scores"), NORMED);
+    check(&float, "index_embed_norm", &targets, NORMED);
+    check(&float, "scores", &embedding.matmul(&targets.tr()), NORMED);
+    conformance("model-outputs", compared);
 }
 
 #[test]
@@ -183,6 +190,7 @@ fn every_intermediate_is_the_originals() {
     let all: BTreeSet<_> =
         checker.golden.names().filter(|name| !unbiased(name)).map(str::to_owned).collect();
     assert_eq!(*checker.seen.borrow(), all);
+    conformance("model-intermediates", all.len());
 }
 
 fn vision(checker: &Checker, model: &MagicLens, pixels: &Tensor) -> Tensor {

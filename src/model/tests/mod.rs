@@ -7,40 +7,11 @@ mod towers;
 mod units;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::{Kind, Tensor};
 
 use super::config::{HeadConfig, ModelConfig};
-
-/// A folder or file of the data that lies beside the repository, or nothing and a word about it. Where CI has
-/// the data, one that is missing of it is a failure: a golden that is silently skipped proves nothing.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    find_shared(&folder, name, std::env::var("CI").is_ok_and(|ci| ci == "true"))
-}
-
-fn find_shared(folder: &Path, name: &str, strict: bool) -> Option<PathBuf> {
-    let path = folder.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(!strict || !folder.exists(), "../shared is there, and {name} is not in it");
-    println!("skipped: ../shared/{name} is absent");
-    None
-}
-
-#[test]
-fn goldens_are_skipped_only_where_there_are_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let (nowhere, name) = (folder.path().join("nowhere"), "golden");
-    assert_eq!(find_shared(&nowhere, name, true), None);
-    assert_eq!(find_shared(folder.path(), name, false), None);
-    let missing = std::panic::catch_unwind(|| find_shared(folder.path(), name, true));
-    assert!(missing.is_err());
-    std::fs::write(folder.path().join(name), "").unwrap();
-    assert_eq!(find_shared(folder.path(), name, true), Some(folder.path().join(name)));
-}
 
 /// Sizes that a test affords, different wherever they can be.
 pub(crate) fn tiny() -> ModelConfig {

@@ -1,8 +1,9 @@
 //! Single modules of the original with inputs that show its constants: `units.safetensors`.
 
+use magiclens_testing::{conformance, shared};
 use tch::{Tensor, no_grad_guard};
 
-use super::{Golden, assert_close, shared};
+use super::{Golden, assert_close};
 use crate::model::nn::{CappedAttention, GeluMlp, LayerNorm, Linear};
 use crate::model::pooler::{PoolAttention, normalize};
 
@@ -14,19 +15,22 @@ fn units() -> Option<Golden> {
 fn layer_norms() {
     let Some(units) = units() else { return };
     let of = |name: &str, part: &str| units.get(&format!("{name}/{part}")).shallow_clone();
-    for (name, norm) in [
+    let norms = [
         ("clip_layernorm", LayerNorm::clip_of as fn(Tensor, Tensor) -> LayerNorm),
         ("ml_layernorm", LayerNorm::offset_of),
-    ] {
+    ];
+    for (name, norm) in norms {
         let norm = norm(of(name, "scale"), of(name, "bias"));
         assert_close(name, &norm.forward(&of(name, "x")), &of(name, "y"), 1e-5);
     }
+    conformance("model-layer-norms", norms.len());
 }
 
 #[test]
 fn normalisation_keeps_zero_and_what_is_near_it() {
     let Some(units) = units() else { return };
     assert_close("normalize", &normalize(units.get("normalize/x")), units.get("normalize/y"), 1e-6);
+    conformance("model-normalize", 1);
 }
 
 #[test]
@@ -41,6 +45,7 @@ fn quick_gelu_through_an_mlp_of_identities() {
     let mlp = GeluMlp { fc1: same(), fc2: same() };
     let y = mlp.forward(&x.view([1, 64])).view([64]);
     assert_close("quick_gelu", &y, units.get("quick_gelu/y"), 1e-6);
+    conformance("model-quick-gelu", 1);
 }
 
 fn attention(units: &Golden, name: &str) -> CappedAttention {
@@ -70,6 +75,7 @@ fn fusion_attention_with_capped_logits() {
     assert_close("probs", &weights, units.get("fusion_attention/probs"), 1e-5);
     let y = attention.mix(&weights, &attention.split(&attention.v.forward(kv)));
     assert_close("y", &y, units.get("fusion_attention/y"), 5e-5);
+    conformance("model-fusion-attention", 2);
 }
 
 #[test]
@@ -84,4 +90,5 @@ fn pool_attention_with_capped_logits() {
     assert_close("probs", &weights, units.get("pool_attention/probs"), 1e-5);
     let y = attention.forward(q, kv);
     assert_close("y", &y, units.get("pool_attention/y"), 5e-5);
+    conformance("model-pool-attention", 2);
 }

@@ -1,6 +1,7 @@
 //! Equation 1 against the golden numbers, and everything else against the loss written down on
 //! plain numbers, whose finite differences are the gradients.
 
+use magiclens_testing::{conformance, shared};
 use proptest::prelude::*;
 use tch::Device;
 
@@ -20,9 +21,9 @@ fn assert_close(found: &[f64], right: &[f64], within: f64, what: &str) {
 
 #[test]
 fn the_golden_loss_and_its_gradients() {
-    let path = crate::model::tests::shared("golden/loss/loss_n5_d8.safetensors");
-    let Some(path) = path else { return };
+    let Some(path) = shared("golden/loss/loss_n5_d8.safetensors") else { return };
     let golden = read_tensors(&path).unwrap();
+    let mut compared = 0;
     for case in ["case0", "case1"] {
         for (kind, within) in [(Kind::Float, 1e-6), (Kind::Double, 1e-12)] {
             let get = |name: &str| golden[&format!("{case}/{name}")].to_kind(kind);
@@ -40,7 +41,8 @@ fn the_golden_loss_and_its_gradients() {
             let config = LossConfig { mask: Mask::None, ..LossConfig::default() };
             let loss = contrast(&embeddings, &labels, 0..5, &-&log_tau, &config);
             loss.share.backward();
-            let check = |found: &Tensor, name: &str| {
+            let mut check = |found: &Tensor, name: &str| {
+                compared += 1;
                 assert_close(
                     &values(found),
                     &values(&golden[&format!("{case}/{name}")]),
@@ -56,6 +58,7 @@ fn the_golden_loss_and_its_gradients() {
             check(&log_tau.grad(), "grad_log_tau");
         }
     }
+    conformance("loss", compared);
 }
 
 fn labels_of_distinct(rows: i64) -> Labels {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use magiclens_testing::{conformance, shared};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,11 +19,8 @@ struct File {
 }
 
 fn corpus() -> Option<(PathBuf, Vec<File>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/warc");
-    let Ok(text) = std::fs::read_to_string(folder.join("manifest.json")) else {
-        eprintln!("skipped: ../shared/corpora/warc is absent");
-        return None;
-    };
+    let folder = shared("corpora/warc")?;
+    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
     Some((folder, serde_json::from_str(&text).unwrap()))
 }
 
@@ -35,7 +33,7 @@ fn counts(kinds: impl Iterator<Item = RecordType>) -> BTreeMap<String, usize> {
 #[test]
 fn good_files_have_the_records_of_the_manifest_and_damaged_ones_no_fewer() {
     let Some((folder, files)) = corpus() else { return };
-    let mut good = 0;
+    let (mut good, all) = (0, files.len());
     for File { file, warcio, records, fastwarc } in files {
         let bytes = std::fs::read(folder.join(&file)).unwrap();
         let found = read(&bytes);
@@ -58,6 +56,7 @@ fn good_files_have_the_records_of_the_manifest_and_damaged_ones_no_fewer() {
         }
     }
     assert!(good > 20, "{good} good files");
+    conformance("warc", all);
 }
 
 #[test]
@@ -68,19 +67,22 @@ fn a_clipped_file_gives_the_record_and_then_where_it_ends() {
     assert_eq!((found.heads.len(), found.records.len()), (1, 0));
     let error = found.error.unwrap();
     assert!(matches!(error, WarcError::Truncated { offset: 18184, .. }), "{error}");
+    conformance("warc-clipped", 1);
 }
 
 #[test]
 fn foreign_files_are_named() {
     let Some((folder, _)) = corpus() else { return };
-    for (file, expected) in [
+    let cases = [
         ("resiliparse/warcfile.warc.lz4", "it looks like lz4"),
         ("warcio/example.arc", "it looks like an ARC file"),
         ("warcio/example.arc.gz", "it looks like an ARC file"),
         ("whirlwind/CC-MAIN-2024-22.warc.paths.gz", "part-00000"),
         ("manifest.json", "it begins with"),
-    ] {
+    ];
+    for (file, expected) in cases {
         let error = read(&std::fs::read(folder.join(file)).unwrap()).error.unwrap().to_string();
         assert!(error.contains(expected), "{file}: {error}");
     }
+    conformance("warc-foreign", cases.len());
 }

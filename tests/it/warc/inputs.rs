@@ -1,11 +1,12 @@
 //! How files are named: lists, URLs, Common Crawl's slices, and what is refused.
 
 use magiclens_demo::Options;
+use magiclens_testing::shared;
 
 use super::archive::{FileServer, gzip, records, write};
 use super::is_refused;
 use super::site::command;
-use crate::support::{Mined, mine, run, shared};
+use crate::support::{Mined, mine, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_urls_is_downloaded_as_far_as_it_must_be() {

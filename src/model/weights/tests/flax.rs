@@ -1,5 +1,6 @@
 //! The released format: the golden's, and files that mean harm.
 
+use magiclens_testing::{conformance, shared};
 use proptest::prelude::*;
 use rmp::encode;
 use tch::{Device, Kind};
@@ -7,7 +8,6 @@ use tch::{Device, Kind};
 use super::{assert_same, load, refusal};
 use crate::model::MagicLens;
 use crate::model::config::ModelConfig;
-use crate::model::tests::shared;
 use crate::model::weights::{msgpack, pickle};
 
 #[test]
@@ -17,6 +17,7 @@ fn pickle_and_safetensors_of_the_golden_are_one_model() {
     let plain = load(&folder.join("params.safetensors")).unwrap();
     assert_same(&pickled, &plain);
     assert_eq!(pickled.config(), &ModelConfig::read(&folder.join("config.json")).unwrap());
+    conformance("model-weights", pickled.parameters().len());
 }
 
 #[test]
@@ -30,6 +31,7 @@ fn the_released_format_needs_no_config() {
     (found.name, found.magiclens.clip_model_name) =
         (golden.name.clone(), golden.magiclens.clip_model_name.clone());
     assert_eq!(found, golden);
+    conformance("model-config-of-weights", 1);
 }
 
 #[test]

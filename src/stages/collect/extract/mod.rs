@@ -90,6 +90,19 @@ pub struct Extracted {
 }
 
 /// Reads a page that came from `url` with `http_charset` as the charset of its Content-Type header.
+///
+/// ```
+/// use magiclens::stages::collect::extract::{Limits, extract};
+///
+/// let html = b"<title>Parks</title><figure><img src=lake.jpg alt=Lake><figcaption>In winter";
+/// let url = "https://example.org/parks/".parse()?;
+/// let page = extract(html, Some("utf-8"), &url, &Limits::default());
+/// let image = &page.images[0];
+/// assert_eq!(page.title, "Parks");
+/// assert_eq!(image.url, "https://example.org/parks/lake.jpg");
+/// assert_eq!((image.alt.as_str(), image.caption.as_str()), ("Lake", "In winter"));
+/// # anyhow::Ok(())
+/// ```
 pub fn extract(html: &[u8], http_charset: Option<&str>, url: &Url, limits: &Limits) -> Extracted {
     let (text, encoding) = charset::decode(html, http_charset, url);
     let mut page = page::Page::new(limits);

@@ -14,6 +14,15 @@ pub struct Candidate<'a> {
 }
 
 /// Parses a `srcset`; entries with wrong descriptors are left out.
+///
+/// ```
+/// use magiclens::stages::collect::extract::srcset::parse;
+///
+/// let candidates = parse("small.jpg 320w, large.jpg 1280w, wrong.jpg 3y");
+/// let largest = candidates.iter().max_by_key(|candidate| candidate.width);
+/// assert_eq!(candidates.len(), 2);
+/// assert_eq!(largest.map(|candidate| candidate.url), Some("large.jpg"));
+/// ```
 pub fn parse(input: &str) -> Vec<Candidate<'_>> {
     let mut candidates = Vec::new();
     let mut rest = input;
@@ -130,8 +139,7 @@ fn float(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
+    use magiclens_testing::{conformance, shared};
     use proptest::prelude::*;
     use serde::Deserialize;
 
@@ -152,15 +160,10 @@ mod tests {
 
     #[test]
     fn all_cases_of_the_web_platform_tests_agree() {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/srcset_cases.json");
-        let Ok(text) = std::fs::read_to_string(path) else {
-            eprintln!("skipped: ../shared is absent");
-            return;
-        };
+        let Some(path) = shared("corpora/srcset_cases.json") else { return };
+        let text = std::fs::read_to_string(path).unwrap();
         let corpus: Corpus = serde_json::from_str(&text).unwrap();
-        assert_eq!(corpus.cases.len(), 229);
-        for case in corpus.cases {
+        for case in &corpus.cases {
             // The file's `srcset` and `first_url` lost their control characters. `raw` is JavaScript.
             let raw = case.raw.replace(r"\\", r"\");
             let srcset = decode(&raw);
@@ -169,6 +172,7 @@ mod tests {
             let first: String = first.chars().filter(|c| !c.is_control()).collect();
             assert_eq!(first, case.first_url, "{}: {:?}", case.desc, case.raw);
         }
+        conformance("srcset", corpus.cases.len());
     }
 
     #[test]
