@@ -50,6 +50,24 @@ pub struct Running {
     task: JoinHandle<()>,
 }
 
+/// How long a client should wait.
+struct Limits {
+    read_s: f64,
+    total_s: f64,
+}
+
+impl Limits {
+    /// A client waits for what stalls once in each of two stages, and that is what a run takes longer: the
+    /// limits are equal, since what runs into the second is not tried again. Where nothing stalls, they
+    /// only end what hangs.
+    fn of(world: &World) -> Self {
+        match world.options.odd && world.options.hostile {
+            true => Self { read_s: 15.0, total_s: 15.0 },
+            false => Self { read_s: 120.0, total_s: 600.0 },
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     world: World,
@@ -127,10 +145,13 @@ impl Running {
 
     /// The miner's configuration for this world.
     pub fn config(&self) -> String {
-        let mut text = String::from(
-            "# Written by demo-world: everything is on this machine, so nobody needs sparing.\n\
-             [http]\nhost_rate = 1000.0\nhost_concurrency = 8\nconnect_timeout_s = 2.0\n\
-             read_timeout_s = 2.0\ntotal_timeout_s = 4.0\nmax_backoff_s = 3.0\n\n[http.resolve]\n",
+        let Limits { read_s, total_s } = Limits::of(self.world());
+        let mut text = format!(
+            "# Written by demo-world: everything is on this machine, so nobody needs sparing, and the\n\
+             # machine may be busy with else.\n\
+             [http]\nconcurrency = 16\nhost_rate = 1000.0\nhost_concurrency = 8\n\
+             connect_timeout_s = {read_s:?}\nread_timeout_s = {read_s:?}\n\
+             total_timeout_s = {total_s:?}\nmax_backoff_s = 3.0\n\n[http.resolve]\n",
         );
         for (host, ip) in self.resolve() {
             text.push_str(&format!("\"{host}\" = \"{ip}\"\n"));

@@ -45,7 +45,8 @@ start_world() {
   port=$(free_port)
   "$1" "$2" --port "$port" --config-out "$config" >"$seeds" 2>"$log" &
   world=$!
-  for tries in $(seq 150); do
+  # Only to end what hangs: a busy machine takes its time.
+  for tries in $(seq 1500); do
     if [ -s "$seeds" ] && [ -s "$config" ] && answers "$port"; then
       say "the demo world is up on port $port"
       return
@@ -54,7 +55,7 @@ start_world() {
     sleep 0.2
   done
   cat "$log" >&2
-  die "the demo world is not up after 30 s"
+  die "the demo world is not up after 5 minutes"
 }
 
 stop_world() {

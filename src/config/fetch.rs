@@ -54,7 +54,7 @@ pub struct Fetch {
     pub max_pixels: u64,
     /// Cap on what a decoder may allocate, in bytes.
     pub max_decode_bytes: u64,
-    /// Seconds one image may take to decode and hash.
+    /// Seconds of CPU that one image may take to decode and hash.
     pub decode_timeout_s: f64,
     /// Largest side of the bytes kept; larger images are scaled down, smaller ones never up.
     pub max_side: u32,

@@ -19,7 +19,7 @@ pub struct Http {
     pub host_concurrency: usize,
     /// Requests to one host in one stage; the rest is rejected as `host_budget`.
     pub host_max_requests: u64,
-    /// Seconds spent on one host in one stage; the rest is rejected as `host_budget`.
+    /// Seconds of waiting for one host in one stage; the rest is rejected as `host_budget`.
     pub host_max_seconds: u64,
     /// Seconds to connect, TLS included.
     pub connect_timeout_s: f64,

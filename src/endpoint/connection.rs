@@ -10,7 +10,9 @@ use super::ask::{Answer, Ask, Usage};
 use super::trouble::{Trouble, clean};
 use super::wire::Wire;
 use crate::config::Endpoint;
+use crate::http;
 use crate::record::Reason;
+use crate::telemetry::within;
 
 /// Longest answer that is read, in bytes.
 const MAX_BODY: usize = 8 << 20;
@@ -23,6 +25,7 @@ pub struct Connection {
     url: String,
     http: reqwest::Client,
     key: Option<SecretString>,
+    limit: Duration,
 }
 
 /// One request that was sent.
@@ -54,7 +57,8 @@ impl Connection {
         let url = wire.url(base, &config.model).map_err(|problem| ("base_url", problem))?;
         let key = key(wire, config, base).map_err(|problem| ("key_env", problem))?;
         let http = connector(wire, config, key.as_ref()).map_err(|problem| ("key_env", problem))?;
-        Ok(Self { wire, url, http, key })
+        let limit = Duration::from_secs_f64(config.request_timeout_s);
+        Ok(Self { wire, url, http, key, limit })
     }
 
     /// Where requests go.
@@ -67,12 +71,19 @@ impl Connection {
         self.key.is_some()
     }
 
-    /// Sends one request of a question and reads what comes back.
+    /// Sends one request of a question and reads what comes back, within the time for one request.
     pub async fn exchange(&self, ask: &Ask, body: Vec<u8>) -> Sent {
+        within(self.limit, self.exchange_untimed(ask, body)).await.unwrap_or_else(|_| {
+            let detail = format!("no answer within {:?}", self.limit);
+            Sent::Trouble(Trouble::Broken { detail, usage: None }, Reason::Timeout)
+        })
+    }
+
+    async fn exchange_untimed(&self, ask: &Ask, body: Vec<u8>) -> Sent {
         let broken = |detail: String, reason| {
             Sent::Trouble(Trouble::Broken { detail: clean(&detail), usage: None }, reason)
         };
-        let response = match self.http.post(&self.url).body(body).send().await {
+        let response = match http::send(self.http.post(&self.url).body(body)).await {
             Ok(response) => response,
             Err(error) => {
                 let reason = match &error {
@@ -135,7 +146,7 @@ fn connector(
     config: &Endpoint,
     key: Option<&SecretString>,
 ) -> Result<reqwest::Client, String> {
-    crate::http::install_tls();
+    http::install_tls();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(key) = key {
@@ -150,14 +161,12 @@ fn connector(
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    let seconds = Duration::from_secs_f64;
     reqwest::Client::builder()
         .user_agent(concat!("magiclens/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(seconds(config.connect_timeout_s))
-        .timeout(seconds(config.request_timeout_s))
+        .connect_timeout(Duration::from_secs_f64(config.connect_timeout_s))
         .pool_idle_timeout(POOL_IDLE)
         .tcp_keepalive(Duration::from_secs(30))
         .build()

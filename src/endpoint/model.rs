@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::ask::{Answer, Ask, Usage};
@@ -23,6 +22,7 @@ use super::trouble::Trouble;
 use super::wire::{Manner, Unknown, Wire};
 use crate::config::{Endpoint, Price, ResponseFormat};
 use crate::record::Reason;
+use crate::telemetry::TimeLimit;
 
 /// Tries that may be in debt over all calls before failures are no longer tried again.
 const RETRY_QUOTA: u32 = 500;
@@ -207,12 +207,12 @@ impl Model {
         fits: impl Fn(&str) -> bool,
         course: &mut Course,
     ) -> Result<Verdict, ModelError> {
-        let deadline = Instant::now() + Duration::from_secs_f64(self.config.total_timeout_s);
+        let mut limit = TimeLimit::new(Duration::from_secs_f64(self.config.total_timeout_s));
         let estimate = estimate(&question.ask);
         let mut pauses = Pauses::new(self.config.retries);
         let mut attempt = 0;
         loop {
-            let sent = match self.send(question, estimate, attempt, deadline, course).await? {
+            let sent = match self.send(question, estimate, attempt, &mut limit, course).await? {
                 Ok(sent) => sent,
                 Err(Unsent { detail, has_hung }) => {
                     let reason = Reason::Timeout;
@@ -223,7 +223,7 @@ impl Model {
                 Sent::Answer(answer) => {
                     let (ended, text) = self.read(answer);
                     let is_last = ended != super::Ended::Said || fits(&text);
-                    if is_last || !self.may_retry(&mut pauses, deadline).await {
+                    if is_last || !self.may_retry(&mut pauses, &mut limit).await {
                         return Ok(Verdict::Reply { ended, text });
                     }
                     attempt += 1;
@@ -257,7 +257,7 @@ impl Model {
                 Sent::Trouble(Trouble::Broken { detail, .. }, reason) => {
                     let has_hung = is_stall(reason);
                     let is_spent = has_hung && course.is_part;
-                    if is_spent || !self.may_retry(&mut pauses, deadline).await {
+                    if is_spent || !self.may_retry(&mut pauses, &mut limit).await {
                         let detail = self.connection.redact(&detail);
                         self.none_but_failures(&detail)?;
                         return Ok(Verdict::Failed { reason, detail, has_hung });
@@ -275,14 +275,14 @@ impl Model {
         question: &Question,
         estimate: Usage,
         attempt: u64,
-        deadline: Instant,
+        limit: &mut TimeLimit,
         course: &mut Course,
     ) -> Result<Result<Sent, Unsent>, ModelError> {
         let tokens = estimate.input + estimate.output;
         let turn = tokio::select! {
             biased;
             () = self.halt.cancelled() => return Err(ModelError::Halted),
-            turn = timeout_at(deadline, self.pace.turn_of(tokens, course.has_stalled)) => turn,
+            turn = limit.run(self.pace.turn_of(tokens, course.has_stalled)) => turn,
         };
         let turn = match turn {
             Err(_) => {
@@ -303,7 +303,7 @@ impl Model {
         let reserved = self.tally.reserve(self.price, estimate)?;
         let manner = *self.manner.lock().expect("no holder panics");
         let body = self.wire.body(&question.ask, &self.config, manner, attempt);
-        let sent = self.connection.exchange(&question.ask, body).await;
+        let sent = limit.count(self.connection.exchange(&question.ask, body)).await;
         if let Some(usage) = sent.usage(estimate) {
             course.totals.add(&self.tally.settle(self.price, usage));
         }
@@ -386,13 +386,13 @@ impl Model {
     }
 
     /// Whether another try is granted; waits for its time.
-    async fn may_retry(&self, pauses: &mut Pauses, deadline: Instant) -> bool {
+    async fn may_retry(&self, pauses: &mut Pauses, limit: &mut TimeLimit) -> bool {
         let Some(pause) = pauses.next() else { return false };
-        if !self.quota.try_take(1) || Instant::now() + pause >= deadline {
+        if !self.quota.try_take(1) || pause >= limit.left() {
             return false;
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => true,
+            () = limit.count(tokio::time::sleep(pause)) => true,
             () = self.halt.cancelled() => true,
         }
     }

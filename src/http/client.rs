@@ -190,8 +190,9 @@ impl Client {
         let mut at = url.clone();
         for _ in 0..=self.config.http.max_redirects {
             self.check(&at)?;
-            let turn = self.host(&at).admit().await?;
-            at = match self.exchange.open(&at, headers.clone(), turn).await? {
+            let host = self.host(&at);
+            let turn = host.admit().await?;
+            at = match host.spend(self.exchange.open(&at, headers.clone(), turn)).await? {
                 Opening::Opened(opened) => return Ok(opened),
                 Opening::Redirect(to) => to,
             };
@@ -223,11 +224,12 @@ impl Client {
         let mut pauses = Pauses::new(http.retries, seconds(http.max_backoff_s));
         loop {
             let permit = host.admit().await?;
-            let error = match self.exchange.send(url, ask).await {
-                Ok(reply) => return Ok(reply),
+            let room = self.exchange.room().await;
+            let error = match host.spend(self.exchange.send(url, ask)).await {
+                Ok(received) => return received.decoded(ask).await,
                 Err(error) => error,
             };
-            drop(permit);
+            drop((permit, room));
             if let Some(asked) = error.retry_after {
                 // One URL's Retry-After of an hour must not decide, by when it is met, what becomes
                 // of the host's other URLs: they wait as long as anyone waits, and then ask.
@@ -238,7 +240,7 @@ impl Client {
             if matches!(error.status, Some(429 | 503)) {
                 host.pause(pause);
             }
-            tokio::time::sleep(pause).await;
+            host.spend(tokio::time::sleep(pause)).await;
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_RANGE};
 use reqwest::{Response, StatusCode};
-use tokio::time::timeout;
 use url::Url;
 
 use super::client::{Client, seconds};
@@ -18,6 +17,7 @@ use super::error::FetchError;
 use super::exchange::{Opened, of_body};
 use super::retry::Pauses;
 use crate::record::Reason;
+use crate::telemetry::within;
 
 /// A file that is being read.
 pub struct Download<'a> {
@@ -81,7 +81,7 @@ impl<'a> Download<'a> {
             self.opened = Some(opened);
         }
         let Some(Opened { response, .. }) = &mut self.opened else { return Ok(None) };
-        match timeout(self.idle, response.chunk()).await {
+        match within(self.idle, response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk
                 .inspect(|chunk| self.client.traffic().received(chunk.len()))
                 .map(|chunk| match self.end {

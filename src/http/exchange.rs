@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use url::Url;
 
 use super::backlog::Backlog;
 use super::client::seconds;
+use super::connecting::send;
 use super::encoding::{self, DecodeError};
 use super::error::FetchError;
 use super::guard::ForbiddenAddress;
@@ -24,6 +24,7 @@ use super::traffic::{Counted, Traffic};
 use super::{retry, robots, tdmrep};
 use crate::config::{Config, Http};
 use crate::record::Reason;
+use crate::telemetry::within;
 
 /// Sitemaps may be larger than pages, by this factor.
 const SITEMAP_FACTOR: usize = 4;
@@ -108,6 +109,12 @@ pub(super) enum Reply {
     Redirect(Url),
 }
 
+/// The same as it came, with the body's content codings still on.
+pub(super) enum Received {
+    Body(Fetched),
+    Redirect(Url),
+}
+
 /// An answer whose body is to be streamed; counts as in flight for as long as it is held.
 pub(super) struct Opened {
     pub(super) response: Response,
@@ -153,13 +160,18 @@ impl Exchange {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// One request. The URL was checked and the host was asked before.
-    pub(super) async fn send(&self, url: &Url, ask: Ask) -> Result<Reply, FetchError> {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+    /// Waits until this process has room for one more request; hold it until the body is decoded.
+    pub(super) async fn room(&self) -> OwnedSemaphorePermit {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
         self.backlog.room().await;
+        slot.expect("the semaphore is never closed")
+    }
+
+    /// One request, for which there is room. The URL was checked and the host was asked before.
+    pub(super) async fn send(&self, url: &Url, ask: Ask) -> Result<Received, FetchError> {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let result = timeout(self.total, self.send_untimed(url, ask)).await;
-        result.unwrap_or_else(|_| {
+        let received = within(self.total, self.receive(url, ask)).await;
+        received.unwrap_or_else(|_| {
             // A body that takes this long once takes as long again: no further try.
             Err(FetchError::new(Reason::Timeout, format!("not complete after {:?}", self.total)))
         })
@@ -190,7 +202,8 @@ impl Exchange {
         request: RequestBuilder,
         counted: &mut Counted<'_>,
     ) -> Result<Response, FetchError> {
-        match timeout(self.connect + self.idle, request.send()).await {
+        let answer = within(self.connect + self.idle, send(request)).await;
+        match answer {
             Ok(Ok(response)) => {
                 counted.answered(response.status().as_u16());
                 Ok(response)
@@ -203,15 +216,16 @@ impl Exchange {
         }
     }
 
-    async fn send_untimed(&self, url: &Url, ask: Ask) -> Result<Reply, FetchError> {
+    /// All that takes the host's time.
+    async fn receive(&self, url: &Url, ask: Ask) -> Result<Received, FetchError> {
         let request = self.http.get(url.clone());
         let request = request.header(ACCEPT, ask.accept).header(ACCEPT_ENCODING, ask.codings);
         let mut counted = self.traffic.begin();
         let response = self.answer(request, &mut counted).await?;
         let status = response.status();
         match status.as_u16() {
-            301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Reply::Redirect),
-            200..=299 => self.read(url, response, ask).await.map(Reply::Body),
+            301 | 302 | 303 | 307 | 308 => redirect(url, &response).map(Received::Redirect),
+            200..=299 => self.read(url, response, ask).await.map(Received::Body),
             _ => Err(of_status(status, response.headers())),
         }
     }
@@ -219,9 +233,7 @@ impl Exchange {
     async fn read(&self, url: &Url, response: Response, ask: Ask) -> Result<Fetched, FetchError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let coding = content_encoding(&headers);
-        let raw = self.read_raw(response, ask).await?;
-        let body = decode(raw, coding, ask.cap).await?;
+        let body = self.read_raw(response, ask).await?;
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let fetched_at = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
         Ok(Fetched { url: url.clone(), status, headers, body, fetched_at })
@@ -234,7 +246,7 @@ impl Exchange {
         }
         let mut body = Vec::new();
         loop {
-            let chunk = match timeout(self.idle, response.chunk()).await {
+            let chunk = match within(self.idle, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(body),
                 Ok(Err(error)) => return Err(of_body(&error, body.len() as u64)),
@@ -251,6 +263,19 @@ impl Exchange {
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if ask.cut && body.len() == ask.cap {
                 return Ok(body);
+            }
+        }
+    }
+}
+
+impl Received {
+    /// The same with the body decoded. That waits for our own cores, so it is no time of the host's.
+    pub(super) async fn decoded(self, ask: Ask) -> Result<Reply, FetchError> {
+        match self {
+            Self::Redirect(to) => Ok(Reply::Redirect(to)),
+            Self::Body(mut raw) => {
+                raw.body = decode(raw.body, content_encoding(&raw.headers), ask.cap).await?;
+                Ok(Reply::Body(raw))
             }
         }
     }

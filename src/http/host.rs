@@ -45,8 +45,56 @@ struct State {
     gap: Duration,
     paused_until: Option<Instant>,
     requests: u64,
-    first_request: Option<Instant>,
+    time: Spent,
     last_used: Instant,
+}
+
+/// Time in which at least one wait for a host was under way.
+#[derive(Default)]
+struct Spent {
+    waits: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Spent {
+    fn so_far(&self, now: Instant) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| now - since)
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.waits += 1;
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.waits -= 1;
+        if self.waits == 0 {
+            self.before = self.so_far(now);
+            self.since = None;
+        }
+    }
+
+    fn renew(&mut self, now: Instant) {
+        self.before = Duration::ZERO;
+        self.since = self.since.map(|_| now);
+    }
+}
+
+/// A wait for a host.
+struct Waiting<'a>(&'a Host);
+
+impl<'a> Waiting<'a> {
+    fn begin(host: &'a Host) -> Self {
+        host.state().time.begin(Instant::now());
+        Self(host)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().time.end(Instant::now());
+    }
 }
 
 impl Host {
@@ -64,7 +112,7 @@ impl Host {
                 gap,
                 paused_until: None,
                 requests: 0,
-                first_request: None,
+                time: Spent::default(),
                 last_used: Instant::now(),
             }),
             origins: Default::default(),
@@ -89,7 +137,8 @@ impl Host {
 
     fn renew_budget(&self) {
         let mut state = self.state();
-        (state.requests, state.first_request) = (0, None);
+        state.requests = 0;
+        state.time.renew(Instant::now());
     }
 
     /// Waits until one more request may go out and counts it. The permit is to be dropped with the
@@ -100,17 +149,26 @@ impl Host {
         let permit = slots.acquire_owned().await.expect("a host's semaphore is never closed");
         // Before any waiting, so that a queue at a spent host empties at once.
         self.check_budget(&self.state())?;
+        self.spend(self.wait_as_it_asks()).await?;
+        let mut state = self.state();
+        self.check_budget(&state)?;
+        state.requests += 1;
+        state.last_used = Instant::now();
+        Ok(permit)
+    }
+
+    /// Does what takes this host's time, which is what its budget of time counts: waits for its answers,
+    /// its rate and its pauses, and none for our own queues and cores.
+    pub(super) async fn spend<F: Future>(&self, work: F) -> F::Output {
+        let _waiting = Waiting::begin(self);
+        work.await
+    }
+
+    async fn wait_as_it_asks(&self) -> Result<(), FetchError> {
         self.wait_out_pause().await?;
         self.wait_for_turn().await;
         // Another request may have been told to wait meanwhile.
-        self.wait_out_pause().await?;
-        let mut state = self.state();
-        self.check_budget(&state)?;
-        let now = Instant::now();
-        state.requests += 1;
-        state.first_request.get_or_insert(now);
-        state.last_used = now;
-        Ok(permit)
+        self.wait_out_pause().await
     }
 
     /// Leaves the whole host alone for `pause` from now.
@@ -165,7 +223,7 @@ impl Host {
         if state.requests >= self.max_requests {
             return spent(format!("{} requests (http.host_max_requests)", state.requests));
         }
-        if state.first_request.is_some_and(|first| first.elapsed() >= self.max_time) {
+        if state.time.so_far(Instant::now()) >= self.max_time {
             return spent(format!("{} s (http.host_max_seconds)", self.max_time.as_secs()));
         }
         Ok(())
@@ -319,10 +377,24 @@ mod tests {
             assert_eq!(by_count.admit().await.unwrap_err().reason, Reason::HostBudget);
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
-        let by_time = host(|http| http.host_max_seconds = 10);
-        assert!(by_time.admit().await.is_ok());
-        tokio::time::advance(Duration::from_secs(11)).await;
-        assert_eq!(by_time.admit().await.unwrap_err().reason, Reason::HostBudget);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_host_is_that_of_waits_for_it() {
+        let host = host(|http| (http.host_max_seconds, http.host_rate) = (10, 1000.0));
+        let second = Duration::from_secs(1);
+        // Our own queues and cores.
+        drop(host.admit().await.unwrap());
+        tokio::time::advance(100 * second).await;
+        // Two answers at the same time take it once.
+        tokio::join!(host.spend(sleep(4 * second)), host.spend(sleep(5 * second)));
+        assert!(host.admit().await.is_ok());
+        host.pause(4 * second);
+        assert!(host.admit().await.is_ok());
+        host.spend(sleep(2 * second)).await;
+        assert_eq!(host.admit().await.unwrap_err().reason, Reason::HostBudget);
+        host.renew_budget();
+        assert!(host.admit().await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,13 +3,15 @@
 //! No HTML and no images here, and nothing about stages. In reading order: [`guard`] (which
 //! addresses and URLs are ever asked), [`resolver`] (the same after DNS), [`robots`] and [`optout`]
 //! (what publishers said), [`host`] (politeness towards one host), [`retry`] (what is tried again),
-//! [`exchange`] (one request and its answer), [`backlog`] (answers that
-//! nobody had time for yet), [`client`] (redirects and all of it together), [`download`] (one large
-//! file as a stream), and [`encoding`] (content codings, also for WARC bodies).
+//! [`connecting`] (a connection for a request), [`exchange`] (one request and its answer),
+//! [`backlog`] (answers that nobody had time for yet), [`client`] (redirects and all of it
+//! together), [`download`] (one large file as a stream), and [`encoding`] (content codings, also
+//! for WARC bodies).
 
 mod addresses;
 mod backlog;
 pub mod client;
+mod connecting;
 pub mod download;
 pub mod encoding;
 mod error;
@@ -28,6 +30,7 @@ mod traffic;
 
 pub use backlog::Backlog;
 pub use client::{Answer, Client, install_tls};
+pub(crate) use connecting::send;
 pub use download::Download;
 pub use error::FetchError;
 pub use exchange::{Fetched, Kind};

@@ -37,7 +37,7 @@ pub enum ImageError {
     /// The decoder panicked, with this message.
     #[error("decoder panicked: {0}")]
     Panicked(String),
-    /// Longer than `fetch.decode_timeout_s`.
+    /// More CPU than `fetch.decode_timeout_s`.
     #[error("not decoded within {0:?}")]
     TimedOut(Duration),
 }

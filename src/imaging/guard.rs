@@ -4,10 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
+use tokio::time::timeout;
 
 use super::{ImageError, Prepared, prepare};
 use crate::config::Fetch;
+use crate::telemetry::{ThreadCpu, within};
+
+/// How often a thread's CPU time is looked at before it may be too much…
+const LOOKS: u32 = 20;
+/// …and how long between two looks, at least and at most.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Runs `work`; a panic inside becomes [`ImageError::Panicked`].
 pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
@@ -22,28 +30,48 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, ImageError>) -> Result<T
     })
 }
 
-/// [`prepare`] on the rayon pool. The clock starts when a thread takes the work up, so a queue does
-/// not count; past `fetch.decode_timeout_s` the wait ends and the thread's result is dropped. Work
-/// that nobody waits for any more is not begun.
+/// [`prepare`] on the rayon pool. Past `fetch.decode_timeout_s` of CPU the wait ends and the thread's
+/// result is dropped; time in a queue, or in which the thread has no core, does not count. Work that
+/// nobody waits for any more is not begun.
 pub async fn prepare_guarded(bytes: Vec<u8>, limits: Arc<Fetch>) -> Result<Prepared, ImageError> {
     let patience = Duration::from_secs_f64(limits.decode_timeout_s.clamp(0.0, 1e6));
     let (begin, begun) = oneshot::channel();
     let (send, result) = oneshot::channel();
     rayon::spawn(move || {
-        if begin.send(()).is_ok() {
+        if begin.send(ThreadCpu::begin()).is_ok() {
             let _ = send.send(prepare(bytes, &limits));
         }
     });
     let gone = || ImageError::Panicked("the decoding thread went away".into());
-    begun.await.map_err(|_| gone())?;
-    match tokio::time::timeout(patience, result).await {
-        Ok(prepared) => prepared.map_err(|_| gone())?,
-        Err(_) => Err(ImageError::TimedOut(patience)),
+    let cpu = begun.await.map_err(|_| gone())?;
+    match within_cpu(patience, cpu, result).await {
+        Some(prepared) => prepared.map_err(|_| gone())?,
+        None => Err(ImageError::TimedOut(patience)),
+    }
+}
+
+/// Waits for a thread's result, or until the thread has computed for `patience`. Where nobody knows
+/// that, time counts in which this process runs.
+async fn within_cpu<T>(
+    patience: Duration,
+    thread: Option<ThreadCpu>,
+    mut result: oneshot::Receiver<T>,
+) -> Option<Result<T, RecvError>> {
+    let Some(thread) = thread else { return within(patience, result).await.ok() };
+    let look = (patience / LOOKS).clamp(SHORTEST_LOOK, LONGEST_LOOK);
+    loop {
+        match timeout(look, &mut result).await {
+            Ok(result) => return Some(result),
+            Err(_) if thread.used().is_none_or(|used| used >= patience) => return None,
+            Err(_) => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::Receiver;
+
     use super::*;
     use crate::imaging::samples;
 
@@ -62,5 +90,44 @@ mod tests {
         let hasty = Fetch { decode_timeout_s: 1e-9, ..Fetch::default() };
         let error = prepare_guarded(bytes, Arc::new(hasty)).await.unwrap_err();
         assert_eq!(error.reason(), crate::record::Reason::DecodeTimeout);
+    }
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    /// Waits for a thread that does `work`, by a clock that runs ahead of it; it is told to stop after a
+    /// hundred times as long as it may compute.
+    async fn outcome(work: fn(&Receiver<()>)) -> Option<&'static str> {
+        let (begin, begun) = oneshot::channel();
+        let (send, result) = oneshot::channel();
+        let (stop, stopped) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            begin.send(ThreadCpu::begin()).unwrap();
+            work(&stopped);
+            let _ = send.send("done");
+        });
+        let cpu = begun.await.unwrap();
+        let stops = tokio::spawn(async move {
+            tokio::time::sleep(100 * PATIENCE).await;
+            stop.send(())
+        });
+        let outcome = within_cpu(PATIENCE, cpu, result).await.map(Result::unwrap);
+        stops.abort();
+        outcome
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_without_a_core_has_all_the_time_there_is() {
+        assert_eq!(outcome(|stopped| stopped.recv().unwrap()).await, Some("done"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_thread_that_computes_is_given_up() {
+        let computes = |_: &Receiver<()>| {
+            let cpu = ThreadCpu::begin().unwrap();
+            while cpu.used().is_some_and(|used| used < 10 * PATIENCE) {}
+        };
+        assert_eq!(outcome(computes).await, None);
     }
 }

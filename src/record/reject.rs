@@ -212,7 +212,7 @@ reasons! {
         InputBroken = "input_broken",
         /// The image says it is of a known format and does not decode.
         DecodeError = "decode_error",
-        /// Decoding took longer than `fetch.decode_timeout_s`.
+        /// Decoding took more CPU than `fetch.decode_timeout_s`.
         DecodeTimeout = "decode_timeout",
         /// The decoder panicked.
         DecodePanic = "decode_panic",

@@ -6,11 +6,12 @@
 //! there are.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::{Context, StageError};
 use crate::record::Slice;
 use crate::store::{Locks, Manifest, Row, Table};
+use crate::telemetry::TimeLimit;
 
 /// Pause between looks at a folder.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -81,7 +82,7 @@ pub struct Patience<'a> {
     ctx: &'a Context,
     table: &'static str,
     locks: Locks,
-    idle: Option<Instant>,
+    idle: Option<TimeLimit>,
     said: bool,
 }
 
@@ -102,7 +103,7 @@ impl<'a> Patience<'a> {
         let patience = Duration::from_secs(self.ctx.config.run.slice_wait_s);
         match is_any_at_work {
             true => self.idle = None,
-            false if self.idle.get_or_insert_with(Instant::now).elapsed() >= patience => {
+            false if self.idle.get_or_insert_with(|| TimeLimit::new(patience)).left().is_zero() => {
                 let (table, slices) = (self.table, listed(missing));
                 return Err(StageError::Slices { table, slices });
             }
@@ -116,7 +117,15 @@ impl<'a> Patience<'a> {
             );
             self.said = true;
         }
-        self.pause().await
+        // Others are as starved as this process may be.
+        match self.idle.take() {
+            Some(mut idle) => {
+                idle.count(self.pause()).await?;
+                self.idle = Some(idle);
+                Ok(())
+            }
+            None => self.pause().await,
+        }
     }
 
     /// Waits a moment.

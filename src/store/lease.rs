@@ -24,6 +24,9 @@ const BEAT: Duration = Duration::from_secs(5);
 /// A lease that has not changed for this long is nobody's any more.
 const EXPIRES: Duration = Duration::from_secs(25);
 
+/// A look counts for this long at most: whoever watches may be as starved as whoever is watched.
+const LONGEST_LOOK: Duration = BEAT;
+
 const FOLDER: &str = "leases";
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +72,16 @@ impl Drop for Lease {
 #[derive(Debug)]
 pub struct Watch {
     store: Store,
-    seen: HashMap<String, (ObjectTag, Instant)>,
+    seen: HashMap<String, Seen>,
+}
+
+/// A lease as it was last seen.
+#[derive(Debug)]
+struct Seen {
+    tag: ObjectTag,
+    looked: Instant,
+    /// For how long it has not changed.
+    unchanged: Duration,
 }
 
 impl Watch {
@@ -85,11 +97,14 @@ impl Watch {
             return Ok(false);
         };
         let now = Instant::now();
-        let (last, since) = self.seen.entry(path.to_owned()).or_insert((tag.clone(), now));
-        if *last != tag {
-            (*last, *since) = (tag, now);
+        let anew = |tag| Seen { tag, looked: now, unchanged: Duration::ZERO };
+        let seen = self.seen.entry(path.to_owned()).or_insert_with(|| anew(tag.clone()));
+        if seen.tag != tag {
+            *seen = anew(tag);
         }
-        Ok(since.elapsed() < EXPIRES)
+        seen.unchanged += (now - seen.looked).min(LONGEST_LOOK);
+        seen.looked = now;
+        Ok(seen.unchanged < EXPIRES)
     }
 
     /// Whether somebody works on a slice, as far as is known.
@@ -257,6 +272,18 @@ mod tests {
         // Nobody waits for what it left on its own machine.
         drop(lease);
         assert!(held(&mut there, SLICE).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_stood_still_takes_nothing_over_before_its_owner_could_beat() {
+        let (_folder, [mut here, mut there]) = machines();
+        let lease = held(&mut here, SLICE).await.unwrap();
+        assert!(there.is_at_work(SLICE).await.unwrap());
+        // Both of them: the next look comes before the next beat.
+        lease.beating.abort();
+        tokio::time::advance(10 * EXPIRES).await;
+        assert!(there.is_at_work(SLICE).await.unwrap());
+        assert!(held(&mut there, SLICE).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

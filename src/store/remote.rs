@@ -17,6 +17,10 @@ use url::Url;
 
 use super::StoreError;
 
+/// A large part on a slow line, or on a machine that is busy with else, takes longer than the 30 seconds
+/// for a request and 5 to connect that `object_store` has for both. What the environment says comes last.
+const DEFAULTS: [(&str, &str); 2] = [("timeout", "120 seconds"), ("connect_timeout", "20 seconds")];
+
 /// Whether a name is that of an object in a store, and not a file or a web address.
 pub fn is_remote(name: &str) -> bool {
     matches!(name.split_once("://"), Some(("s3" | "s3a" | "gs", _)))
@@ -30,7 +34,9 @@ pub fn open(location: &str) -> Result<(Arc<dyn ObjectStore>, Path), String> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    let opened = object_store::parse_url_opts(&url, std::env::vars_os().filter_map(text));
+    let options = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let options = options.into_iter().chain(std::env::vars_os().filter_map(text));
+    let opened = object_store::parse_url_opts(&url, options);
     let (objects, place) = opened.map_err(|error| error.to_string())?;
     Ok((objects.into(), place))
 }

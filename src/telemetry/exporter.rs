@@ -22,6 +22,9 @@ const CONNECTIONS: usize = 8;
 /// A client that does not get to its question within this is left.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Before the next connection is taken, where one could not be.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// An address as the command line has it: `9100` and `:9100` are on loopback, `0.0.0.0:9100` is for others.
 pub fn address(given: &str) -> Option<SocketAddr> {
     let port = given.strip_prefix(':').unwrap_or(given);
@@ -39,7 +42,11 @@ pub async fn serve<F: Future<Output = String> + Send>(
     let (scrape, room) = (Arc::new(scrape), Arc::new(Semaphore::new(CONNECTIONS)));
     loop {
         let room = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files, as a rule: at once it fails again.
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let scrape = Arc::clone(&scrape);
         tokio::spawn(async move {
             connection(stream, &*scrape).await;

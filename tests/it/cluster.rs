@@ -92,7 +92,7 @@ fn stderr(output: &std::process::Output) -> String {
 fn again(mined: &Mined, stage: &str, executors: &[Executor]) -> Command {
     let mut command = mine(mined.folder.path());
     command.args(["--out", "run", "--redo", stage, "--engine", &engine(executors)]);
-    command.args(["--set", "store.engine_deadline_s=100"]);
+    command.args(["--set", "store.engine_deadline_s=900"]);
     command
 }
 
@@ -172,7 +172,7 @@ async fn an_executor_that_hangs_costs_a_try_and_no_row() {
     let start = || Executor::start(mined.folder.path(), "run", 2, &[]);
     let executors = [start(), start()];
     let mut command = again(&mined, "group", &executors);
-    command.args(["--set", "store.engine_deadline_s=10", "--set", "store.engine_tries=5"]);
+    command.args(["--set", "store.engine_deadline_s=30", "--set", "store.engine_tries=5"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
     while executors[0].parts() == 0 && !ended.is_finished() {

@@ -44,7 +44,7 @@ fn endpoint(server: &ModelServer) -> Endpoint {
         base_url: server.url(),
         model: "test-model".into(),
         concurrency: 100,
-        request_timeout_s: 2.0,
+        request_timeout_s: 10.0,
         ..Endpoint::default()
     }
 }
@@ -131,7 +131,7 @@ fn weather(call: &Call, calls: usize, busy: &AtomicUsize) -> Act {
     let passes = call.number.is_multiple_of(3);
     match fate {
         0..60 if fate % 12 < 5 || fate % 12 == 11 || !passes => odd_answer(call, fate % 12),
-        60..63 if !passes => Act::Stall(Duration::from_secs(3)),
+        60..63 if !passes => Act::Stall(Duration::from_secs(60)),
         // A server that answers at once never has much in flight.
         _ if tenth <= 1 => Act::Stall(Duration::from_millis(20)),
         _ => Act::Say(answer_for(call)),
@@ -359,8 +359,8 @@ async fn questions_that_hang_fail_and_the_run_goes_on() {
     })
     .await;
     let config = Endpoint {
-        request_timeout_s: 0.5,
-        give_up_s: 1.0,
+        request_timeout_s: 3.0,
+        give_up_s: 6.0,
         retries: 3,
         concurrency: 16,
         ..endpoint(&server)

@@ -87,7 +87,7 @@ async fn start() -> Option<Llama> {
         .spawn()
         .unwrap();
     let server = Llama { child, port };
-    for _ in 0..300 {
+    for _ in 0..6000 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Some(server);
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use magiclens_testing::{conformance, shared};
 
-use super::support::{Act, Server, answer, client, config, failure, get, ok, page_reason, send};
+use super::support::{
+    Act, Server, answer, client, config, failure, get, impatient, ok, page_reason, send,
+};
 use crate::http::Kind;
 use crate::record::Reason;
 
@@ -51,15 +53,31 @@ async fn endless_bodies_end_at_the_cap() {
 #[tokio::test]
 async fn drips_and_stalls_time_out() {
     let drip = Act::Forever(b"1\r\nx\r\n".to_vec(), Duration::from_millis(20));
-    assert_eq!(page_reason(move |_| vec![send(CHUNKED), drip.clone()]).await, Reason::Timeout);
     let header_drip = Act::Forever(b"X: y\r\n".to_vec(), Duration::from_millis(50));
-    let mut impatient = config();
-    impatient.http.connect_timeout_s = 0.5;
-    let server = Server::pages(move |_| vec![send(HEAD), header_drip.clone()]).await;
-    assert_eq!(failure(&impatient, &server).await.reason, Reason::Timeout);
-    assert_eq!(page_reason(|_| vec![send(CHUNKED), Act::Hang]).await, Reason::Timeout);
-    let server = Server::pages(|_| vec![Act::Hang]).await;
-    assert_eq!(failure(&impatient, &server).await.reason, Reason::Timeout);
+    for script in [
+        vec![send(CHUNKED), drip],
+        vec![send(HEAD), header_drip],
+        vec![send(CHUNKED), Act::Hang],
+        vec![Act::Hang],
+    ] {
+        let server = Server::pages(move |_| script.clone()).await;
+        assert_eq!(failure(&impatient(), &server).await.reason, Reason::Timeout);
+    }
+}
+
+/// Blocks the runtime's only thread for longer than any limit, once the answer is on its way.
+#[tokio::test]
+async fn what_came_while_this_process_stood_still_is_no_timeout() {
+    let half = format!("{HEAD}Content-Length: 8\r\n\r\nhalf");
+    for first in [String::new(), half.clone()] {
+        let rest = format!("{half}half")[first.len()..].to_owned();
+        let server = Server::pages(move |_| {
+            vec![send(first.clone()), Act::Block(Duration::from_secs(3)), send(rest.clone())]
+        })
+        .await;
+        let body = get(&client(&impatient()), &server.url("/"), Kind::Page).await.unwrap().body;
+        assert_eq!(body, b"halfhalf");
+    }
 }
 
 #[tokio::test]
@@ -85,7 +103,6 @@ async fn bombs_are_too_large_as_pages_and_as_images() {
         let head = format!("200 OK\r\nContent-Encoding: {coding}");
         let server = Server::pages(move |_| answer(&head, &raw)).await;
         let mut config = config();
-        config.http.total_timeout_s = 60.0;
         config.crawl.max_page_bytes = 1 << 20;
         config.fetch.max_image_bytes = 2 << 20;
         for kind in [Kind::Page, Kind::Image, Kind::Sitemap] {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-use super::support::{Act, Server, answer, client, config, get, not_found, ok, to};
+use super::support::{Act, Server, answer, client, config, get, impatient, not_found, ok, to};
+use crate::config::Config;
 use crate::http::Kind;
 use crate::http::robots::BYTE_LIMIT;
 use crate::record::Reason;
@@ -13,9 +14,13 @@ const PAGE: &str = "/page";
 
 /// The reason why a page is not fetched where robots.txt is answered by `acts`, and the server.
 async fn verdict(acts: Vec<Act>) -> (Option<Reason>, Server) {
+    verdict_with(&config(), acts).await
+}
+
+async fn verdict_with(config: &Config, acts: Vec<Act>) -> (Option<Reason>, Server) {
     let script = move |path: &str, _| if path == "/robots.txt" { acts.clone() } else { ok("fine") };
     let server = Server::start(script).await;
-    let result = get(&client(&config()), &server.url(PAGE), Kind::Page).await;
+    let result = get(&client(config), &server.url(PAGE), Kind::Page).await;
     (result.err().map(|error| error.reason), server)
 }
 
@@ -29,7 +34,6 @@ async fn client_errors_allow_and_everything_unreachable_denies() {
         assert_eq!((reason, server.count(PAGE)), (Some(Reason::RobotsTxt), 0), "{head}");
     }
     for (acts, reason) in [
-        (vec![Act::Hang], Reason::Timeout),
         (vec![Act::Reset], Reason::ConnectError),
         (
             vec![super::support::send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")],
@@ -39,6 +43,8 @@ async fn client_errors_allow_and_everything_unreachable_denies() {
         let (seen, server) = verdict(acts).await;
         assert_eq!((seen, server.count(PAGE)), (Some(reason), 0));
     }
+    let (seen, server) = verdict_with(&impatient(), vec![Act::Hang]).await;
+    assert_eq!((seen, server.count(PAGE)), (Some(Reason::Timeout), 0));
 }
 
 #[tokio::test]

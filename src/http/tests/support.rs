@@ -1,4 +1,4 @@
-//! Servers that follow a script byte by byte, and a configuration with short timeouts.
+//! Servers that follow a script byte by byte, and configurations with and without short timeouts.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,8 @@ pub enum Act {
     Forever(Vec<u8>, Duration),
     /// Nothing more, without closing.
     Hang,
+    /// Nothing for a while, in which the runtime runs nothing else either.
+    Block(Duration),
     /// RST instead of FIN.
     Reset,
 }
@@ -123,22 +125,32 @@ async fn serve(
                 }
             }
             Act::Hang => std::future::pending().await,
+            Act::Block(time) => std::thread::sleep(time),
             Act::Reset => stream.set_zero_linger().unwrap(),
         }
     }
 }
 
-/// Loopback allowed, no politeness, no patience.
+/// Loopback allowed, no politeness, and timeouts that only end what hangs.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.http.host_rate = 1e6;
     config.http.host_concurrency = 8;
-    config.http.connect_timeout_s = 5.0;
-    config.http.read_timeout_s = 0.5;
-    config.http.total_timeout_s = 2.0;
+    config.http.connect_timeout_s = 60.0;
+    config.http.read_timeout_s = 60.0;
+    config.http.total_timeout_s = 120.0;
     config.http.retries = 0;
     config.http.max_backoff_s = 0.05;
     config.crawl.allow_addresses = vec!["127.0.0.0/8".parse().unwrap()];
+    config
+}
+
+/// The same with no patience.
+pub fn impatient() -> Config {
+    let mut config = config();
+    config.http.connect_timeout_s = 0.5;
+    config.http.read_timeout_s = 0.5;
+    config.http.total_timeout_s = 2.0;
     config
 }
 

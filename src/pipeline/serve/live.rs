@@ -1,14 +1,18 @@
 //! What is answered from: triplets, figures, examples and reviews, read again where something was committed.
 //!
-//! Reading takes longer the more there is, so it is done seldom enough to take a part of the time only.
+//! Looking for that is for whoever asks: see [`super::demand`]. In a folder, a look at names and times of
+//! its files tells whether there is anything new to read.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+use walkdir::WalkDir;
 
+use super::demand::Demand;
 use crate::pipeline::status::{STEPS, steps, used};
 use crate::pipeline::view::Viewed;
 use crate::pipeline::view::catalogue::{Card, Catalogue};
@@ -18,14 +22,10 @@ use crate::record::{Mark, Reviews};
 use crate::store::{Gatherer, ReviewLog, StoreError, read_reviews};
 use crate::table::IMAGES;
 
-/// Manifests are looked at as often as this…
-const OFTEN: Duration = Duration::from_secs(2);
-/// …and reading takes this part of the time at most.
-const SPARING: u32 = 4;
-
 /// A run that is served.
 pub struct Live {
     pub(super) viewed: Viewed,
+    pub(super) demand: Demand,
     catalogue: RwLock<Arc<Catalogue>>,
     figures: RwLock<Option<Arc<Figures>>>,
     reviews: RwLock<Reviews>,
@@ -55,6 +55,14 @@ struct Sent<'a> {
 #[derive(Clone, Debug, PartialEq)]
 struct State(u64);
 
+/// What was there at the last look.
+#[derive(Default)]
+struct Known {
+    state: Option<State>,
+    /// Names, sizes and times of all files, where they lie in a folder.
+    stamp: Option<u64>,
+}
+
 impl Live {
     /// Reads the triplets that there are.
     pub(super) async fn open(viewed: Viewed) -> Result<Self, StoreError> {
@@ -68,21 +76,39 @@ impl Live {
             log: Mutex::new(ReviewLog::new(viewed.dir.store())),
             gatherer: Mutex::new(None),
             cpu: Arc::new(Semaphore::new(cores)),
+            demand: Demand::new(),
             viewed,
         })
     }
 
-    /// Follows what is committed, for as long as it is polled.
+    /// Follows what is committed for whoever asks, for as long as it is polled.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut known = None;
+        let mut known = Known::default();
         loop {
             let begun = Instant::now();
-            if let Err(error) = self.refresh(&mut known).await {
+            if let Err(error) = self.look(&mut known).await {
                 // A table may be removed under way, for --redo.
                 tracing::warn!(%error, "the run could not be read; trying again");
             }
-            tokio::time::sleep(OFTEN.max(begun.elapsed() * SPARING)).await;
+            self.demand.looked(begun).await;
         }
+    }
+
+    /// Reads again what has changed. What changes meanwhile has another stamp at the next look.
+    async fn look(&self, known: &mut Known) -> Result<(), StoreError> {
+        let stamp = match self.viewed.dir.store().folder() {
+            Some(folder) => {
+                let folder = folder.to_owned();
+                tokio::task::spawn_blocking(move || stamp(&folder)).await.ok()
+            }
+            None => None,
+        };
+        if stamp.is_some() && stamp == known.stamp {
+            return Ok(());
+        }
+        self.refresh(&mut known.state).await?;
+        known.stamp = stamp;
+        Ok(())
     }
 
     async fn refresh(&self, known: &mut Option<State>) -> Result<(), StoreError> {
@@ -176,5 +202,48 @@ impl Live {
         };
         let found = gatherer.gather([(place.part, place.row)]).await?;
         Ok(found.into_values().next().unwrap_or_default().to_vec())
+    }
+}
+
+/// A hash of names, sizes and times of all files below a folder: of each whatever is put, removed, put
+/// over another or appended to.
+fn stamp(folder: &Path) -> u64 {
+    let mut stamp = DefaultHasher::new();
+    for entry in WalkDir::new(folder).sort_by_file_name().into_iter().flatten() {
+        entry.path().hash(&mut stamp);
+        let about = entry.metadata().ok();
+        about.map(|about| (about.len(), about.modified().ok())).hash(&mut stamp);
+    }
+    stamp.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::stamp;
+
+    #[test]
+    fn whatever_becomes_of_a_file_is_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("pages/wip")).unwrap();
+        let mut stamps = vec![stamp(folder.path())];
+        let mut then = |change: &dyn Fn()| {
+            change();
+            stamps.push(stamp(folder.path()));
+        };
+        then(&|| fs::write(at("pages/part-00000.json"), "{}").unwrap());
+        then(&|| fs::write(at("pages/wip/segment"), "1").unwrap());
+        then(&|| {
+            let mut file = fs::OpenOptions::new().append(true).open(at("pages/wip/segment"));
+            file.as_mut().unwrap().write_all(b"2").unwrap();
+        });
+        then(&|| fs::rename(at("pages/wip/segment"), at("pages/part-00001.json")).unwrap());
+        then(&|| fs::remove_file(at("pages/part-00000.json")).unwrap());
+        let unequal: std::collections::BTreeSet<u64> = stamps.iter().copied().collect();
+        assert_eq!(unequal.len(), stamps.len());
+        assert_eq!(stamp(folder.path()), *stamps.last().unwrap(), "nothing has changed");
     }
 }

@@ -10,10 +10,12 @@
 //! | `GET /images/{triplet}/{query or target}` | an image, scaled down |
 //! | `POST /api/marks` | keeps what a reviewer says of a triplet |
 //!
-//! [`live`] holds what is answered from and follows the committed manifests, [`filter`] finds triplets,
+//! [`live`] holds what is answered from and follows the committed manifests while [`demand`] says that
+//! somebody asks, [`filter`] finds triplets,
 //! [`lookup`] goes through rejects, [`api`] is the requests.
 
 mod api;
+mod demand;
 mod filter;
 mod live;
 mod lookup;
@@ -23,9 +25,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::RunError;
@@ -54,18 +57,27 @@ fn router(live: Arc<Live>) -> Router {
     let kind = |kind: &'static str, text: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text).into_response() })
     };
-    Router::new()
-        .route("/", get(async || axum::response::Html(page::served())))
-        .route("/app.js", kind("text/javascript; charset=utf-8", page::SERVED))
-        .route("/view.css", kind("text/css; charset=utf-8", page::STYLE))
+    let api = Router::new()
         .route("/api/survey", get(api::survey))
         .route("/api/examples", get(api::examples))
         .route("/api/triplets", get(api::triplets))
         .route("/api/why", get(api::why))
         .route("/api/marks", post(api::mark))
         .route("/images/{triplet}/{side}", get(api::image))
+        .route_layer(from_fn_with_state(Arc::clone(&live), attend));
+    Router::new()
+        .route("/", get(async || axum::response::Html(page::served())))
+        .route("/app.js", kind("text/javascript; charset=utf-8", page::SERVED))
+        .route("/view.css", kind("text/css; charset=utf-8", page::STYLE))
+        .merge(api)
         .fallback(web::no_such_page)
         .method_not_allowed_fallback(web::no_such_method)
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(live)
+}
+
+/// Answers from what is there now, or was a moment ago.
+async fn attend(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
+    live.demand.ask().await;
+    next.run(request).await
 }

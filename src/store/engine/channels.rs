@@ -21,11 +21,12 @@ use crate::config::env;
 use crate::store::FORMAT_VERSION;
 
 /// A connection that cannot be made by then cannot be made.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(10);
 /// A peer is asked for a sign of life this often…
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
-/// …and has this long to give one: a machine that lost its power closes no connection.
-pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(20);
+/// …and has this long to give one: a machine that lost its power closes no connection, and one whose
+/// cores others keep busy is slow to answer.
+pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(60);
 
 const VERSION: &str = "x-magiclens-version";
 const TOKEN: &str = "x-magiclens-token";

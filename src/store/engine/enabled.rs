@@ -19,11 +19,13 @@ use super::guard::{Failure, Limits, guarded};
 use crate::config::{self, Config};
 use crate::store::StoreError;
 use crate::store::sql::{Batches, Check, Function, Plan, Sql, register, settings, stream};
+use crate::telemetry::within;
 
 /// An executor that has not said its name by then counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The same of one that was lost so before: plans are many, and it may hang through all of them.
+/// The same of one that was lost so before, where others answer: plans are many, and it may hang through
+/// all of them.
 const PATIENCE_WITH_LOST: Duration = Duration::from_secs(1);
 
 /// Bytes that make a scan worth a task of its own: executors are there to be used.
@@ -106,6 +108,20 @@ impl Engine {
 
     /// The executors that answer now: one that was lost is started again by whoever starts them, or not.
     async fn answering(&self) -> Result<Vec<Url>, Failure> {
+        let was_any_lost = !self.lost().is_empty();
+        let mut answering = self.those_that_answer().await?;
+        if answering.is_empty() && was_any_lost {
+            // Nobody is there in their place, so they have all the time of the others.
+            self.lost().clear();
+            answering = self.those_that_answer().await?;
+        }
+        match answering.is_empty() {
+            true => Err(Failure::Try("no executor answers (--engine local needs none)".to_owned())),
+            false => Ok(answering),
+        }
+    }
+
+    async fn those_that_answer(&self) -> Result<Vec<Url>, Failure> {
         let asked = self.executors.iter().map(|url| async move { (url, self.ask(url).await) });
         let mut answering = Vec::new();
         for (url, answer) in futures::future::join_all(asked).await {
@@ -117,10 +133,7 @@ impl Engine {
                 Err(failure) => return Err(failure),
             }
         }
-        match answering.is_empty() {
-            true => Err(Failure::Try("no executor answers (--engine local needs none)".to_owned())),
-            false => Ok(answering),
-        }
+        Ok(answering)
     }
 
     fn lost(&self) -> MutexGuard<'_, HashSet<Url>> {
@@ -132,7 +145,7 @@ impl Engine {
         let asked = channel.get_worker_info(GetWorkerInfoRequest {});
         let was_lost = self.lost().contains(url);
         let patience = if was_lost { PATIENCE_WITH_LOST } else { PATIENCE };
-        let Ok(answer) = tokio::time::timeout(patience, asked).await else {
+        let Ok(answer) = within(patience, asked).await else {
             self.lost().insert(url.clone());
             return Err(Failure::Try("no answer".to_owned()));
         };

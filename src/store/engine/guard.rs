@@ -13,6 +13,7 @@ use futures::StreamExt;
 use super::spill::{Spill, SpillWriter};
 use crate::store::StoreError;
 use crate::store::sql::{Batches, Check};
+use crate::telemetry::within;
 
 /// Pause before another try: time for an executor that was lost to be started again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ pub async fn guarded(
         if number > 1 {
             tokio::time::sleep(PAUSE).await;
         }
-        let outcome = tokio::time::timeout(limits.deadline, once(key, &attempt, check)).await;
+        let outcome = within(limits.deadline, once(key, &attempt, check)).await;
         problem = match outcome {
             Ok(Ok(spill)) => {
                 let expected = match expected {

@@ -1,6 +1,8 @@
 //! From `/proc/self`, see proc_pid_stat(5) and proc_pid_status(5).
 
-use std::fs::read_to_string;
+use std::fs::{read_link, read_to_string};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Resources;
 
@@ -15,6 +17,33 @@ pub fn resources() -> Option<Resources> {
         resident_bytes: bytes(&status, "VmRSS:")?,
         peak_bytes: bytes(&status, "VmHWM:")?,
     })
+}
+
+/// CPU time of one thread, for other threads to read, see proc_thread-self(5).
+#[derive(Debug)]
+pub struct ThreadCpu {
+    stat: PathBuf,
+    before: f64,
+}
+
+impl ThreadCpu {
+    /// Of this thread from now on; none where `/proc` is not mounted.
+    pub fn begin() -> Option<Self> {
+        let thread = Path::new("/proc").join(read_link("/proc/thread-self").ok()?);
+        let mut cpu = Self { stat: thread.join("stat"), before: 0.0 };
+        cpu.before = cpu.ticks()?;
+        Some(cpu)
+    }
+
+    /// Time on a core since it was begun; none once the thread has ended.
+    pub fn used(&self) -> Option<Duration> {
+        let ticks = self.ticks()? - self.before;
+        Some(Duration::from_secs_f64(ticks.max(0.0) / TICKS))
+    }
+
+    fn ticks(&self) -> Option<f64> {
+        cpu_ticks(&read_to_string(&self.stat).ok()?)
+    }
 }
 
 /// User and system time: the 14th and 15th field. The name before them may have spaces in it.

@@ -6,9 +6,9 @@ mod linux;
 mod unknown;
 
 #[cfg(target_os = "linux")]
-pub use linux::resources;
+pub use linux::{ThreadCpu, resources};
 #[cfg(not(target_os = "linux"))]
-pub use unknown::resources;
+pub use unknown::{ThreadCpu, resources};
 
 /// What a process took so far, and has now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

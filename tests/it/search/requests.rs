@@ -25,7 +25,7 @@ pub fn form(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
 /// A client that waits long enough.
 pub fn client() -> Client {
     magiclens::http::install_tls();
-    Client::builder().timeout(std::time::Duration::from_secs(120)).build().unwrap()
+    Client::builder().timeout(std::time::Duration::from_secs(900)).build().unwrap()
 }
 
 /// Sends a form's body.

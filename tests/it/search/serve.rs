@@ -225,7 +225,7 @@ async fn a_signal_ends_it_with_success() {
     let (_place, mut serving) = served();
     assert_eq!(ask(&client(), &serving.url, &scenes()[0], "").await.0, StatusCode::OK);
     signal(&serving.child, "TERM");
-    for _ in 0..200 {
+    for _ in 0..12_000 {
         if let Some(status) = serving.child.try_wait().unwrap() {
             return assert!(status.success(), "{status}");
         }

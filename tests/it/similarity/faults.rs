@@ -59,9 +59,9 @@ fn impatient(mined: &Mined, server: &ModelServer) -> Command {
     set(
         &mut command,
         &[
-            ("embed.endpoint.request_timeout_s", "1"),
+            ("embed.endpoint.request_timeout_s", "4"),
             ("embed.endpoint.retries", "1"),
-            ("embed.endpoint.give_up_s", "2"),
+            ("embed.endpoint.give_up_s", "8"),
         ],
     );
     command

@@ -216,8 +216,9 @@ async fn a_host_with_the_sitemaps_of_others_is_asked_by_one_slice() {
 async fn ctrl_c_among_the_sitemaps_of_others_loses_no_page() {
     let (world, unlinked) = mapped();
     let mined = Mined::of(world).await;
+    // So slowly that this test, which may be starved, comes in time.
     let run = || {
-        let more = [&PACE[..], &["--stages", "collect"]].concat();
+        let more = ["--set", "http.host_rate=4", "--stages", "collect"];
         start(slice(&mined, "run", "0/1", &more), &mined, "run")
     };
     let asked_of = |host: &str| {

@@ -106,7 +106,7 @@ impl Serving {
     /// The figures, once they are read and `is_right`.
     async fn survey(&self, is_right: impl Fn(&Value) -> bool) -> Value {
         let (mut seen, mut last) = (String::new(), Value::Null);
-        for _ in 0..1200 {
+        for _ in 0..9000 {
             let (status, news) = self.get(&format!("/api/survey?seen={seen}")).await;
             if status == StatusCode::OK {
                 seen = news["version"].as_str().unwrap().to_owned();

@@ -1,6 +1,6 @@
 // A run that is served: data comes from the server that sent this page, again whenever there is news.
 
-const EVERY = 3000;
+const EVERY = 2000;
 
 async function answer(path, options) {
   const response = await fetch(path, options);
@@ -33,7 +33,13 @@ async function follow() {
     document.body.dataset.lost = '';
     at('about').textContent = 'No answer from mine serve: ' + error.message;
   }
-  setTimeout(follow, EVERY);
+  setTimeout(() => whileSeen(follow), EVERY);
+}
+
+// A page that nobody looks at costs the server nothing.
+function whileSeen(then) {
+  if (!document.hidden) then();
+  else document.addEventListener('visibilitychange', () => whileSeen(then), { once: true });
 }
 
 function facts(title, rows) {

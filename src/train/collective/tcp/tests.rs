@@ -73,7 +73,7 @@ fn ranks_out_of_step_are_told_who_does_what() {
 fn a_rank_that_hangs_is_named_within_the_timeout() {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let (done, wait) = (std::sync::Mutex::new(done), std::sync::Mutex::new(wait));
-    let errors = ranks_within(3, Duration::from_millis(300), |tcp| {
+    let errors = ranks_within(3, Duration::from_secs(3), |tcp| {
         if tcp.rank() == 2 {
             // Until the others have given up.
             let _ = wait.lock().unwrap().recv();
@@ -95,7 +95,7 @@ fn strangers_at_the_door_change_nothing() {
     let address = listener.local_addr().unwrap();
     let mut stranger = std::net::TcpStream::connect(address).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\nHost: somebody\r\n\r\n").unwrap();
-    let timeout = Duration::from_secs(30);
+    let timeout = Duration::from_secs(300);
     let sums = std::thread::scope(|scope| {
         let other = scope.spawn(move || {
             let tcp = Tcp::join(address, 1, 2, timeout).unwrap();
@@ -114,7 +114,7 @@ fn a_missing_rank_and_another_world_are_named() {
     let error = Tcp::host(listener(), 3, Duration::from_millis(50)).unwrap_err();
     assert!(error.to_string().contains("no word from rank 1, 2"), "{error}");
 
-    let (listener, timeout) = (listener(), Duration::from_secs(5));
+    let (listener, timeout) = (listener(), Duration::from_secs(60));
     let address = listener.local_addr().unwrap();
     let error = std::thread::scope(|scope| {
         scope.spawn(move || Tcp::join(address, 1, 4, timeout).unwrap_err());

@@ -196,7 +196,7 @@ fn a_dropped_loader_stops_before_it_has_decoded_everything() {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
             begun.send(()).unwrap();
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(std::time::Duration::from_millis(20));
         Ok(())
     };
     let prepare = Prepare { image: Arc::new(image), ..prepare() };
