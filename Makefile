@@ -31,23 +31,21 @@ train-demo-bars: libtorch ## the same over three seeds, with and without query-i
 	@BARS=yes SEEDS="$${SEEDS:-0 1 2}" scripts/train-demo.sh runs/train-demo-bars
 
 test: libtorch $(VENV)/.installed nextest ## run all tests, those with libtorch included
-	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" CARGO="$(CARGO)" \
-	    scripts/test.sh --workspace --features torch,cluster
+	MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" CARGO="$(CARGO)" scripts/test.sh
 
 check: libtorch ## formatting, wording and lints; licences too, if cargo-deny is installed
 	$(PYTHON) scripts/prose_test.py --quiet
 	$(PYTHON) scripts/prose.py
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --package magiclens --package magiclens-demo --package magiclens-testing \
-	    --all-targets -- -D warnings
-	$(CARGO) check --package magiclens --all-targets --features cluster
+	$(CARGO) check --package magiclens
+	$(CARGO) clippy --workspace --exclude magiclens-torch --all-targets --features cluster -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --features torch,cluster -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	    else echo "cargo-deny is not installed: licences and versions not checked"; fi
 
 soak: libtorch $(VENV)/.installed-soak nextest ## the same tests with long counts: 20 kills where `test` has 3
-	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" \
-	    $(CARGO) nextest run --workspace --features torch,cluster --profile soak
+	MAGICLENS_SOAK=1 MAGICLENS_PYTHON="$(abspath $(VENV))/bin/python" CARGO="$(CARGO)" \
+	    scripts/test.sh --profile soak
 
 bench: ## our benches, then the same work by other tools (benches/peers)
 	$(CARGO) bench

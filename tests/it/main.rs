@@ -1,4 +1,4 @@
-//! Whole-program tests and tests of the source itself: one binary, one module per concern.
+//! Whole-program tests that need no libtorch, and tests of the source: one binary, one module per concern.
 
 // Clippy knows tests by their attribute, not the helpers beside them.
 #![allow(clippy::unwrap_used)]
@@ -12,11 +12,7 @@ mod config;
 mod conformance;
 mod decontaminate;
 mod docs;
-#[cfg(feature = "torch")]
-mod embed;
 mod endpoint;
-#[cfg(feature = "torch")]
-mod evaluate;
 mod forget;
 mod gimp;
 mod groups;
@@ -26,7 +22,6 @@ mod kill;
 mod layering;
 mod llama;
 mod metrics;
-mod model_server;
 mod models;
 mod negatives;
 mod no_unsafe;
@@ -35,18 +30,26 @@ mod object_store;
 mod plan;
 mod politeness;
 mod rehydrate;
-mod s3;
 mod schemas;
-#[cfg(feature = "torch")]
-mod search;
 mod similarity;
 mod slices;
 mod source;
 mod splits;
-mod support;
-#[cfg(feature = "torch")]
-mod train;
+mod test_script;
 mod truth;
 mod view;
 mod warc;
 mod webdataset;
+
+#[path = "../support/kept_out.rs"]
+mod kept_out;
+#[path = "../support/model_server.rs"]
+mod model_server;
+#[path = "../support/notebook.rs"]
+mod notebook;
+#[path = "../support/s3.rs"]
+mod s3;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/vectors.rs"]
+mod vectors;

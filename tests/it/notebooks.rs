@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use magiclens_demo::Options;
 use serde_json::{Value, json};
 
+use crate::notebook::{found, mined};
 use crate::source::root;
-use crate::support::{Mined, Tables, python, run, soak};
+use crate::support::{python, run, soak};
 
 fn notebooks() -> Vec<PathBuf> {
     let files = std::fs::read_dir(root().join("notebooks")).unwrap();
@@ -16,31 +16,6 @@ fn notebooks() -> Vec<PathBuf> {
     files.retain(|path| path.extension().is_some_and(|extension| extension == "ipynb"));
     files.sort();
     files
-}
-
-/// Runs a notebook; gives what `tests/notebooks.py` says that it found.
-async fn found(python: &Path, name: &str, variables: &[(&str, &Path)]) -> Value {
-    let mut command = Command::new(python);
-    command.arg(root().join("tests/notebooks.py"));
-    command.arg(root().join(format!("notebooks/{name}.ipynb")));
-    // Nothing is left beside the notebooks, and whatever the libraries would fetch, they must not need here.
-    command.env("PYTHONDONTWRITEBYTECODE", "1").env("HF_HUB_OFFLINE", "1");
-    command.envs(variables.iter().copied());
-    let output = run(command).await;
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A small mined world with hard negatives.
-async fn mined(sites: usize) -> (Mined, Tables) {
-    let options = Options { sites, odd: false, hostile: false, ..Options::default() };
-    let mined = Mined::serve_few_parts(&options).await;
-    let mut command = mined.command("run");
-    command.args(["--set", "export.hard_negatives=2"]);
-    let output = run(command).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tables = mined.tables("run").await;
-    (mined, tables)
 }
 
 /// Returns true if Python imports a module. `make soak` installs all of them, so there it must.
@@ -104,53 +79,6 @@ async fn loading_gives_batches_of_all_triplets() {
     assert_eq!(loaded["masked_by_page"], json!(0));
     let loss = loaded["loss"].as_f64().unwrap();
     assert!(loss.is_finite() && loss > 0.0, "{loss}");
-}
-
-#[cfg(feature = "torch")]
-#[tokio::test(flavor = "multi_thread")]
-async fn embedding_in_python_gives_the_vectors_of_search_embed() {
-    use crate::embed::{embeddings, search};
-    use crate::train::Bench;
-
-    let Some(python) = python() else { return };
-    let (mined, tables) = mined(1).await;
-    let bench = tokio::task::spawn_blocking(|| {
-        let bench = Bench::new();
-        bench.succeed("model", &["run.steps=6", "eval.every=3", "optimizer.lr_new=1e-2"]);
-        bench
-    });
-    let bench = bench.await.unwrap();
-    let (out, model) = (mined.folder.path().join("run"), bench.at("model"));
-    let embedded = found(&python, "embed", &[("RUN", &*out), ("CHECKPOINT", &*model)]).await;
-
-    let rows = tables.triplets.len().min(256);
-    assert_eq!(embedded["saved"], json!(rows));
-    let recall = embedded["recall"].as_array().unwrap();
-    assert_eq!(recall.len(), 3);
-    for (line, k) in recall.iter().flat_map(|line| ["R@1", "R@5", "R@10"].map(|k| (line, k))) {
-        assert!((0.0..=1.0).contains(&line[k].as_f64().unwrap()), "{line}");
-    }
-    // Decoders of JPEG differ by a level here and there, so vectors are close and not equal.
-    let named =
-        |triplet: &&magiclens::table::Triplet| triplet.triplet_id == embedded["triplets"][0];
-    let triplet = tables.triplets.iter().find(named).unwrap();
-    std::fs::write(bench.at("query.jpg"), &triplet.query_image.as_ref().unwrap().bytes).unwrap();
-    let line = json!({ "id": "0", "image": "query.jpg", "text": triplet.instruction });
-    std::fs::write(bench.at("list.jsonl"), line.to_string()).unwrap();
-    let mut command = search(bench.folder.path());
-    command.arg("embed").arg("--model").arg(&model);
-    command.args(["--queries", "list.jsonl", "--out", "ours.parquet"]);
-    let output = run(command).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (_, ours) = embeddings(&bench.at("ours.parquet")).remove(0);
-    let theirs = embedded["queries"][0].as_array().unwrap();
-    let theirs: Vec<_> = theirs.iter().map(|number| number.as_f64().unwrap() as f32).collect();
-    assert_eq!(json!(theirs.len()), embedded["width"]);
-    let cosine: f32 = ours.iter().zip(&theirs).map(|(a, b)| a * b).sum();
-    assert!(cosine > 0.999, "{cosine}");
-    let other = embedded["queries"][1].as_array().unwrap();
-    let other: f64 = ours.iter().zip(other).map(|(a, b)| f64::from(*a) * b.as_f64().unwrap()).sum();
-    assert!(other < 0.999, "any two queries are as close: {other}");
 }
 
 #[test]

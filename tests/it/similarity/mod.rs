@@ -1,30 +1,23 @@
-//! `mine` with vectors of a model to compare by: from an embeddings endpoint, and from CLIP's towers here.
+//! `mine` with vectors of an embeddings endpoint to compare by.
 
 mod benchmarks;
-#[cfg(feature = "torch")]
-mod clip;
 mod endpoint;
 mod faults;
 #[cfg(not(feature = "torch"))]
 mod without;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::process::Command;
 
-use magiclens::record::{Embedding, Pair};
-use magiclens_demo::Options;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model_server::{Call, ModelServer};
-use crate::support::{Mined, run};
+use crate::support::Mined;
+use crate::vectors::{check_cosines, done, dot, options, refused, set};
 
 /// Numbers of a vector of the server.
 const WIDTH: usize = 8;
-
-fn options() -> Options {
-    Options { sites: 2, odd: false, hostile: false, ..Options::default() }
-}
 
 /// What a call wants vectors of.
 fn inputs(body: &Value) -> Vec<String> {
@@ -59,12 +52,6 @@ fn vectors(call: &Call) -> Value {
     json!({ "object": "list", "data": data, "usage": { "prompt_tokens": 5, "total_tokens": 5 } })
 }
 
-fn set(command: &mut Command, pairs: &[(&str, &str)]) {
-    for (key, value) in pairs {
-        command.arg("--set").arg(format!("{key}={value}"));
-    }
-}
-
 /// A run whose pairs are compared by the server's vectors.
 fn by_endpoint(mined: &Mined, server: &ModelServer, out: &str) -> Command {
     let mut command = mined.command(out);
@@ -78,38 +65,6 @@ fn by_endpoint(mined: &Mined, server: &ModelServer, out: &str) -> Command {
         ],
     );
     command
-}
-
-async fn done(command: Command) -> String {
-    let output = run(command).await;
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    out.into_owned()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Every pair's similarities are the cosines of its rows of `embeddings`.
-fn check_cosines(pairs: &[Pair], embeddings: &[Embedding]) {
-    let by_place: BTreeMap<_, _> =
-        embeddings.iter().map(|row| ((row.group_id.as_str(), row.position), row)).collect();
-    for pair in pairs {
-        let of = |position| by_place[&(pair.group_id.as_str(), position)];
-        let (query, target) = (of(pair.query_position), of(pair.target_position));
-        assert!((dot(&query.image, &target.image) - pair.visual_similarity).abs() < 1e-5);
-        assert!((dot(&query.text, &target.text) - pair.text_similarity).abs() < 1e-5);
-    }
-}
-
-/// A run that must end with exit code 3; what it says.
-async fn refused(command: Command) -> String {
-    let output = run(command).await;
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    stderr
 }
 
 /// The names of vectors that a run's journals hold, by part.

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use magiclens::model::{MagicLens, ModelConfig};
 
-use super::{check_cosines, done, dot, options, refused, set};
+use crate::kept_out::{BLIND, card, kept_out, plant};
 use crate::support::{Mined, mine};
+use crate::vectors::{check_cosines, done, dot, options, refused, set};
 
 /// A run whose pairs are compared by CLIP.
 fn by_clip(mined: &Mined, out: &str, batch: &str) -> Command {
@@ -108,4 +109,33 @@ async fn weights_that_are_missing_are_said_before_anything_is_fetched() {
         assert!(stderr.contains(word), "{word}: {stderr}");
     }
     assert!(mined.world.log().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clip_embeds_a_benchmark_and_without_its_weights_hashes_must_do() {
+    let mined = Mined::serve(&options()).await;
+    let weights = mined.folder.path().join("clip");
+    MagicLens::new(&ModelConfig::tiny(), tch::Device::Cpu, 7).save(&weights).unwrap();
+    let command = || {
+        let mut command = mined.command("run");
+        set(&mut command, &[("pair.similarity", "clip"), ("embed.weights", "clip")]);
+        set(&mut command, &BLIND);
+        command.env("OMP_NUM_THREADS", "1").env("CUDA_VISIBLE_DEVICES", "");
+        command
+    };
+    kept_out(&mined, command).await;
+    // What is kept of the benchmark is enough, until it has another image.
+    std::fs::rename(&weights, mined.folder.path().join("away")).unwrap();
+    let again = || {
+        // The weights are those that the run directory keeps.
+        let mut command = mined.command("run");
+        command.args(["--decontaminate", "bench", "--redo", "export"]);
+        command
+    };
+    done(again()).await;
+    assert!(card(&mined).contains("hashes and cosines of embeddings"), "{}", card(&mined));
+    plant(&mined, &mined.tables("run").await, "two.jpg");
+    done(again()).await;
+    let card = card(&mined);
+    assert!(card.contains("hashes only: ") && card.contains("not at hand"), "{card}");
 }
