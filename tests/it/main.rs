@@ -3,6 +3,8 @@
 // Clippy knows tests by their attribute, not the helpers beside them.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "torch")]
+mod bounds;
 mod canary;
 mod caps;
 #[cfg(feature = "cluster")]
