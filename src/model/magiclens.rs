@@ -77,7 +77,8 @@ impl MagicLens {
         &self.parameters
     }
 
-    /// Chooses what the layers compute in: `Float`, as the model starts, or `BFloat16`.
+    /// Chooses what the layers compute in: `Float`, as the model starts, `BFloat16`, or `Double` to see
+    /// what is rounding.
     ///
     /// Parameters stay float32 and are cast on use; so their gradients are float32 too.
     pub fn set_compute(&mut self, kind: Kind) {
@@ -130,7 +131,8 @@ impl MagicLens {
         self.text.forward(ids, self.compute, Some(tape))
     }
 
-    /// The joint embeddings: `[B, E]` of images and of texts to `[B, E]` of length 1, float32.
+    /// The joint embeddings: `[B, E]` of images and of texts to `[B, E]` of length 1, float32
+    /// unless the model computes in float64.
     ///
     /// `text` may be one row `[1, E]` for all images: that of the empty text, say.
     pub fn fuse(&self, image: &Tensor, text: &Tensor) -> Tensor {

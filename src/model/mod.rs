@@ -25,6 +25,7 @@ pub(crate) use casts::Casts;
 pub use casts::Hold;
 pub use config::ModelConfig;
 pub use magiclens::MagicLens;
+pub(crate) use nn::wide;
 pub use parameters::{Origin, Parameter, Parameters};
 pub use towers::{ClipTowers, TowersError};
 

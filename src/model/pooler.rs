@@ -1,10 +1,10 @@
 //! The attention pooler: one learned query asks the two fused tokens. arXiv 2403.19651, section
 //! 3.2; no norm before it and no residual around it.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::config::HeadConfig;
-use super::nn::{CappedAttention, LayerNorm, joined};
+use super::nn::{CappedAttention, LayerNorm, joined, wide};
 use super::parameters::Parameters;
 
 /// 1 / softplus(0): a scale of 0 leaves a query as it is. The original's 1.442695041 differs from it
@@ -65,9 +65,10 @@ impl PoolAttention {
     }
 }
 
-/// `x / √(Σ x² + 1e-12)` along the last dimension, in float32: a row of zeros stays zero.
+/// `x / √(Σ x² + 1e-12)` along the last dimension, in float32 at least: a row of zeros stays zero.
 pub(crate) fn normalize(x: &Tensor) -> Tensor {
-    let x = x.to_kind(Kind::Float);
-    let squares = x.square().sum_dim_intlist(-1, true, Kind::Float);
+    let kind = wide(x.kind());
+    let x = x.to_kind(kind);
+    let squares = x.square().sum_dim_intlist(-1, true, kind);
     &x * (squares + 1e-12).rsqrt()
 }

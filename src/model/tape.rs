@@ -93,6 +93,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::model::tests::bounds::{F32, assert_within, likely};
 
     fn weights() -> Vec<Tensor> {
         [0.3_f32, -0.7, 1.1, 0.9, -0.2]
@@ -122,11 +123,14 @@ mod tests {
     fn stretches_have_the_gradients_of_the_whole_and_run_twice() {
         let (whole, calls) = gradients(0);
         assert!(calls.len() == 1 && calls[0] == (0..5), "{calls:?}");
-        assert!(whole.iter().flatten().all(|value| value.abs() > 1e-3), "{whole:?}");
+        let sizes = || whole.iter().flatten().map(|value| f64::from(value.abs()));
+        // Five layers of a product, a tanh and a sum, there and back.
+        let within = likely(F32, 5 * 3 * 2) * sizes().fold(0.0, f64::max);
+        assert!(sizes().all(|size| size > 10.0 * within), "one left out is far off: {whole:?}");
         for (every, stretches) in [(1, 5), (2, 3), (4, 2), (9, 1)] {
             let (ours, calls) = gradients(every);
             for (ours, whole) in ours.iter().flatten().zip(whole.iter().flatten()) {
-                assert!((ours - whole).abs() <= 1e-6 * whole.abs(), "every {every}");
+                assert_within(f64::from((ours - whole).abs()), within, format!("every {every}"));
             }
             assert_eq!(calls.len(), 2 * stretches);
             let (forward, backward) = calls.split_at(stretches);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::mask::{FalseNegatives, Labels, Mask, count};
+use crate::model::wide;
 
 /// The largest logit scale `exp(s)`, as CLIP has it (section 2.5 of arXiv 2103.00020).
 pub const MAX_SCALE: f64 = 100.0;
@@ -126,11 +127,6 @@ pub fn contrast(
         masked: columns.masked,
         rows: view.valid.len(),
     }
-}
-
-/// f64 stays, all else becomes f32.
-fn wide(kind: Kind) -> Kind {
-    if kind == Kind::Double { Kind::Double } else { Kind::Float }
 }
 
 /// Rows whose only logit as large as the positive one is the positive one.

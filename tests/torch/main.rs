@@ -3,6 +3,7 @@
 // Clippy knows tests by their attribute, not the helpers beside them.
 #![allow(clippy::unwrap_used)]
 
+mod bounds;
 mod clip;
 mod embed;
 mod evaluate;

@@ -1,9 +1,9 @@
 //! Attention whose logits are capped at ±50 by a tanh, in fusion layers and pooler. Libtorch's
 //! fused attention knows no cap; with two tokens nothing is lost by writing it out.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use super::Linear;
+use super::{Linear, wide};
 use crate::model::parameters::Scope;
 
 const CAP: f64 = 50.0;
@@ -34,10 +34,11 @@ impl CappedAttention {
 
     /// What each query takes of each key: `[B, heads, T, S]`, rows adding up to 1.
     ///
-    /// Logits, cap and softmax are float32: a bfloat16 near 50 has steps of a quarter.
+    /// Logits, cap and softmax are at least float32: a bfloat16 near 50 has steps of a quarter.
     pub fn weights(&self, query: &Tensor, key: &Tensor, scale: f64) -> Tensor {
-        let logits = query.matmul(&key.transpose(-2, -1)).to_kind(Kind::Float);
-        ((logits * (scale / CAP)).tanh() * CAP).softmax(-1, Kind::Float)
+        let kind = wide(query.kind());
+        let logits = query.matmul(&key.transpose(-2, -1)).to_kind(kind);
+        ((logits * (scale / CAP)).tanh() * CAP).softmax(-1, kind)
     }
 
     /// The values `[B, heads, S, d]` mixed by these weights and projected: `[B, T, width]`.

@@ -11,3 +11,11 @@ pub(crate) use capped::CappedAttention;
 pub(crate) use linear::{Linear, joined};
 pub(crate) use mlp::{GeluMlp, ReluMlp};
 pub(crate) use norm::LayerNorm;
+
+use tch::Kind;
+
+/// What is computed with enough digits in any kind is computed in: float64 stays, all else becomes
+/// float32.
+pub(crate) fn wide(kind: Kind) -> Kind {
+    if kind == Kind::Double { Kind::Double } else { Kind::Float }
+}

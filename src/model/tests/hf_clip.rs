@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, no_grad_guard};
 
+use super::bounds::{F32, likely, tower_roundings};
 use super::{Golden, assert_close};
 use crate::model::MagicLens;
 
@@ -18,8 +19,9 @@ fn features_are_hugging_faces() {
     let _no_grad = no_grad_guard();
     let image = model.image_features(golden.get("pixels"));
     let text = model.text_features(&golden.get("ids").to_kind(Kind::Int64));
-    assert_close("image_features", &image, golden.get("image_features"), 1e-5);
-    assert_close("text_features", &text, golden.get("text_features"), 1e-5);
+    let within = likely(F32, tower_roundings(model.config()));
+    assert_close("image_features", &image, golden.get("image_features"), within);
+    assert_close("text_features", &text, golden.get("text_features"), within);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of the whole model, and what the tests of its parts share.
 
 mod behaviour;
+pub(crate) mod bounds;
 mod golden;
 mod hf_clip;
 mod towers;
@@ -11,7 +12,9 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
+use super::MagicLens;
 use super::config::{HeadConfig, ModelConfig};
+use bounds::assert_within;
 
 /// Sizes that a test affords, different wherever they can be.
 pub(crate) fn tiny() -> ModelConfig {
@@ -51,16 +54,31 @@ impl Golden {
     }
 }
 
-/// Asserts the same shape and no value further off than `limit`.
-pub(crate) fn assert_close(name: &str, ours: &Tensor, expected: &Tensor, limit: f64) {
+/// Asserts the same shape and no value further off than `relative` times the largest expected one.
+#[track_caller]
+pub(crate) fn assert_close(name: &str, ours: &Tensor, expected: &Tensor, relative: f64) {
     assert_eq!(ours.size(), expected.size(), "{name}");
-    let off = distance(ours, expected);
-    assert!(off <= limit, "{name} is off by {off:.2e}, more than {limit:.0e}");
+    assert_within(distance(ours, expected), relative * largest(expected), name);
+}
+
+/// The largest absolute value.
+pub(crate) fn largest(tensor: &Tensor) -> f64 {
+    tensor.detach().to_kind(Kind::Double).abs().max().double_value(&[])
 }
 
 /// The greatest difference; NaN counts as infinite.
 pub(crate) fn distance(ours: &Tensor, expected: &Tensor) -> f64 {
-    let off = (ours.detach().to_kind(Kind::Double) - expected.to_kind(Kind::Double)).abs().max();
-    let off = off.double_value(&[]);
+    let off = largest(&(ours.to_kind(Kind::Double) - expected.to_kind(Kind::Double)));
     if off.is_nan() { f64::INFINITY } else { off }
+}
+
+/// Has a model's weights, what it computes and its gradients be float64, in which rounding is far below
+/// the smallest fault: for tests of what is computed, and not of how exactly.
+pub(crate) fn in_double(mut model: MagicLens) -> MagicLens {
+    for parameter in model.parameters() {
+        let mut tensor = parameter.tensor.shallow_clone();
+        tensor.set_data(&parameter.tensor.to_kind(Kind::Double));
+    }
+    model.set_compute(Kind::Double);
+    model
 }

@@ -5,12 +5,14 @@ mod layouts;
 mod lists;
 mod official;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use magiclens::model::ModelConfig;
 use serde_json::{Value, json};
 
+use crate::bounds::{F32, assert_within, likely, roundings};
 use crate::embed::embeddings;
 use crate::search::{Place, said, scenes};
 
@@ -93,11 +95,25 @@ pub fn ranked(query: &[f32], gallery: &[(String, Vec<f32>)]) -> Vec<(String, f32
     all
 }
 
-/// Whether a ranking has these images with these scores.
+/// Whether a ranking has these images with these scores: each once, and at places where others are that
+/// are as near, but for the roundings of a model in another order.
 pub fn assert_ranked(ranking: &Value, expected: &[(String, f32)]) {
-    let expected_names: Vec<String> = expected.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names(ranking), expected_names);
-    for (pair, (_, score)) in ranking.as_array().unwrap().iter().zip(expected) {
-        assert!((pair[1].as_f64().unwrap() - f64::from(*score)).abs() < 1e-4, "{pair} {score}");
+    let scores: BTreeMap<&str, f64> =
+        expected.iter().map(|(name, score)| (name.as_str(), f64::from(*score))).collect();
+    let ranked = names(ranking);
+    let distinct: BTreeSet<&str> = ranked.iter().map(String::as_str).collect();
+    assert!(distinct.into_iter().eq(scores.keys().copied()), "{ranking} and {expected:?}");
+    assert_eq!(ranked.len(), expected.len());
+    for (pair, (_, at_place)) in ranking.as_array().unwrap().iter().zip(expected) {
+        let score = scores[pair[0].as_str().unwrap()];
+        let within = scores_within();
+        assert_within((pair[1].as_f64().unwrap() - score).abs(), within, pair);
+        assert_within((score - f64::from(*at_place)).abs(), 2.0 * within, pair);
     }
+}
+
+/// The bound of scores: products of unit vectors that a model gives.
+fn scores_within() -> f64 {
+    let config = ModelConfig::tiny();
+    likely(F32, roundings(&config) + config.clip.embed_dim as usize)
 }

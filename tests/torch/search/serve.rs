@@ -8,6 +8,7 @@ use magiclens_testing::{conformance, shared};
 use reqwest::{Body, StatusCode};
 use serde_json::Value;
 
+use super::index::assert_own_score;
 use super::requests::{answer, ask, client, form, post};
 use super::{IMAGES, Place, Serving, scenes};
 use crate::support::signal;
@@ -29,7 +30,7 @@ async fn an_upload_finds_itself_and_a_result_leads_on() {
     let hits = found["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 5);
     assert_eq!(hits[0]["id"], "scene 05.jpg");
-    assert!((hits[0]["score"].as_f64().unwrap() - 1.0).abs() < 2e-3, "{found}");
+    assert_own_score(&hits[0]["score"]);
     // The same as on the command line.
     let on_paper = place.query(&["--image", &Place::image(5), "-k", "5"]);
     let id = |hit: &Value| hit["id"].clone();

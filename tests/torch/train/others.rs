@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use magiclens::model::ModelConfig;
 use magiclens::model::tokenizer::Tokenizer;
 use magiclens_demo::picture::{Format, Picture};
 use magiclens_demo::{Rng, Scene};
 use serde_json::Value;
 
 use super::bench::{Bench, STEPS, said, terminate};
-use crate::embed::{embeddings, search};
+use crate::embed::{assert_same_vector, embeddings, search};
 use crate::support::python;
 
 /// Prints `{tag: [[step, value], …]}` of a folder of event files.
@@ -75,10 +76,10 @@ fn a_checkpoint_loads_in_python_and_embeds_the_same() {
     let output = command.args(["--queries", "list.jsonl", "--out", "e.parquet"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let ours = embeddings(&bench.at("e.parquet"));
+    let config = ModelConfig::read(&bench.at("sizes.json")).unwrap();
     for (text, (id, ours)) in ["", text].into_iter().zip(ours) {
         let theirs = load(&python, &checkpoint, &bench.at("photo.png"), text);
-        let apart = theirs.iter().zip(&ours).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(theirs.len() == ours.len() && apart < 1e-5, "{id}: {apart}");
+        assert_same_vector(&ours, &theirs, &config, &id);
     }
 }
 

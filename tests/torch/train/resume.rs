@@ -15,7 +15,7 @@ const LEFT: u64 = 6;
 
 /// Fails unless a run that was interrupted is the undisturbed one.
 fn assert_same_run(bench: &Bench, out: &str) {
-    assert_same_curve(&bench.curve("undisturbed"), &bench.curve(out), 1e-5);
+    assert_same_curve(&bench.curve("undisturbed"), &bench.curve(out));
     let (one, other) = (bench.state("undisturbed", STEPS), bench.state(out, STEPS));
     assert_eq!(one["step"], STEPS);
     for key in ["data", "triplets", "counters", "recipe", "best_score"] {
@@ -52,9 +52,8 @@ fn a_run_stopped_at_three_random_steps_has_the_curve_of_an_undisturbed_one() {
     let losses: Vec<f64> =
         curve.iter().filter_map(|point| point.get("train/loss")).copied().collect();
     assert_eq!(losses.len() as u64, STEPS);
-    // A step that is repeated or skipped is seen: no two losses are as near as the tolerance.
-    let apart = losses.windows(2).map(|two| (two[0] - two[1]).abs()).fold(f64::MAX, f64::min);
-    assert!(apart > 2e-5, "{losses:?}");
+    // A step that is repeated or skipped is seen: no two losses are the same.
+    assert!(losses.windows(2).all(|two| two[0] != two[1]), "{losses:?}");
     let seed = 11;
     let mut rng = Rng::new(seed);
     for round in 0..soak(1, 10) {
@@ -109,7 +108,7 @@ fn a_damaged_checkpoint_is_passed_over_and_named() {
     let said = said(&output);
     assert!(said.contains("passed over") && said.contains("model.safetensors"), "{said}");
     assert!(said.contains("going on from undisturbed/checkpoints/step-000000020"), "{said}");
-    assert_same_curve(&curve, &bench.curve("undisturbed"), 1e-5);
+    assert_same_curve(&curve, &bench.curve("undisturbed"));
     bench.assert_whole("undisturbed", STEPS);
 }
 

@@ -11,7 +11,7 @@ fn shards_in_an_object_store_give_the_curve_of_those_on_disk() {
     let mut command = bench.command_with("remote", &["data.shards=[\"s3://bucket/run\"]"]);
     let output = command.envs(server.environment()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert_same_curve(&bench.curve("disk"), &bench.curve("remote"), 0.0);
+    assert_same_curve(&bench.curve("disk"), &bench.curve("remote"));
 }
 
 #[test]

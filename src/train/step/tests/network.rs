@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::*;
+use crate::model::tests::bounds::{F32, likely};
 use crate::train::gradcache::Chunk;
 use crate::train::loss::{HardNegatives, LossConfig};
 use crate::train::mask::{Labels, Mask};
@@ -10,6 +11,34 @@ use crate::train::parameter::Parameter;
 
 const WIDTH: i64 = 6;
 const ROWS: usize = 12;
+/// The logarithm of the logit scale.
+const SCALE: f32 = 1.5;
+
+/// Far above what rounding does to a gradient, which Adam would otherwise make a whole step of where the
+/// gradient is next to nothing.
+pub(super) const EPS: f64 = 1e-2;
+
+/// Roundings of a cosine: sums over five inputs, eight hidden numbers, the square and the product of
+/// embeddings.
+const COSINE: usize = 5 + 8 + 6 + 6;
+/// Columns of the loss: targets, query images and hard negatives.
+const COLUMNS: usize = 2 * ROWS + 7;
+
+/// The bound of cosines.
+pub(super) fn cosine_within() -> f64 {
+    likely(F32, COSINE)
+}
+
+/// The bound of losses: logits are as large as their scale.
+pub(super) fn loss_within() -> f64 {
+    f64::from(SCALE.exp()) * likely(F32, COSINE + COLUMNS)
+}
+
+/// The bound of gradients, relative to the largest: there, back, and the sum over all roles' rows. An
+/// error of a logit is an equal share of the gradient.
+pub(super) fn gradient_within() -> f64 {
+    f64::from(SCALE.exp()) * likely(F32, 2 * (COSINE + COLUMNS) + COLUMNS + ROWS)
+}
 
 /// Numbers that look random and are the same everywhere.
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
@@ -32,7 +61,7 @@ pub(super) fn parameters() -> Vec<Parameter> {
         parameter("first", matrix(1, 5, 8), false, true),
         parameter("bias", Tensor::from_slice(&numbers(2, 8)), false, false),
         parameter("second", matrix(3, 8, WIDTH), true, true),
-        parameter("logit_scale", Tensor::from(1.5_f32), false, false),
+        parameter("logit_scale", Tensor::from(SCALE), false, false),
         parameter("unused", matrix(4, 2, 2), true, true),
     ]
 }
@@ -56,6 +85,20 @@ impl Inputs {
         let output = (input.matmul(first) + bias).tanh().matmul(second);
         let squares = (&output * &output).sum_dim_intlist([1_i64].as_slice(), true, Kind::Float);
         output / squares.sqrt()
+    }
+
+    /// The least difference between the cosine of a query's target and that of anything else: while it is
+    /// far above rounding, whose target comes first does not depend on rounding.
+    pub(super) fn margin(&self, weights: &[Tensor; 3]) -> f64 {
+        let rows = self.rows.labels.len();
+        let chunk = Chunk { index: 0, rows: 0..rows, hard: 0..self.rows.hard_rows.len() };
+        let all = no_grad(|| self.encode(weights, true, &chunk));
+        let cosines =
+            all.narrow(0, 0, rows as i64).matmul(&all.tr()).slice(1, rows as i64, None, 1);
+        let own = cosines.diagonal(0, 0, 1).copy();
+        let mut apart = (cosines - own.unsqueeze(1)).abs();
+        let _ = apart.fill_diagonal_(1.0, false);
+        apart.min().double_value(&[])
     }
 }
 
@@ -107,7 +150,8 @@ pub(super) fn stepper(
 ) -> Stepper {
     let parameters = parameters();
     let scale = parameters[3].tensor.shallow_clone();
-    Stepper::new(parameters, scale, AdamWConfig::default(), loss, config, collective)
+    let adamw = AdamWConfig { eps: EPS, ..AdamWConfig::default() };
+    Stepper::new(parameters, scale, adamw, loss, config, collective)
 }
 
 pub(super) fn weights(stepper: &Stepper) -> [Tensor; 3] {
