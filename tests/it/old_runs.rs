@@ -161,13 +161,60 @@ async fn another_seed_and_other_pages_are_asked_for() {
     let output = old.run(&["--set", seed]).await;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("--redo instruct"), "{stderr}");
     assert_eq!(old.asked(), (0, 0));
+    for told in [
+        "--redo instruct makes anew instructions (2 parts, 22 rows), triplet_plan (2 parts, 22 rows)".to_owned(),
+        "no page and no image is requested again".to_owned(),
+        format!("instruct asks a model: about {pairs} calls"),
+        "nothing was removed".to_owned(),
+    ] {
+        assert!(stderr.contains(&told), "{told} is not in\n{stderr}");
+    }
     succeeded(&old.run(&["--set", seed, "--redo", "instruct"]).await);
     assert_eq!(old.asked(), (0, pairs));
     // Nothing of the world answers now, which is a failure; that it is asked is what counts.
     old.run(&["--redo", "fetch", "--stages", "fetch", "--set", "http.retries=0"]).await;
     assert!(old.asked().0 > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_25d6a2e_have_names() {
+    let old = Old::open().await;
+    let named = [
+        "describe.prompt=built-in:describe.v1",
+        "instruct.prompt=built-in:instruct.v1",
+        "instruct.demonstrations=built-in:instruct.v1.demonstrations",
+    ];
+    let sets: Vec<&str> = named.iter().flat_map(|named| ["--set", named]).collect();
+    succeeded(&old.run(&sets).await);
+    succeeded(&old.run(&["--redo", "instruct"]).await);
+    assert_eq!(old.asked(), (0, 0));
+    let before = files(&old.run_dir());
+    let unknown = "instruct.prompt=built-in:instruct.v0";
+    let output = old.run(&["--set", unknown, "--redo", "instruct"]).await;
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("there is built-in:instruct.v1"), "{stderr}");
+    assert!(files(&old.run_dir()) == before, "nothing is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_keeps_defaults_that_it_did_not_write_down() {
+    let old = Old::open().await;
+    let path = old.run_dir().join("run.json");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    // As if the run's version had not had these keys.
+    let (max, seed) = (r"max_redirects = 5\n", r"seed = 1\n");
+    assert!(kept.contains(max) && kept.contains(seed));
+    std::fs::write(&path, kept.replace(max, "").replace(seed, "")).unwrap();
+    // Weaker than what the run keeps, and so than what it began with.
+    let lies = "[http]\nmax_redirects = 9\n[instruct.endpoint]\nseed = 9\n";
+    std::fs::write(old.folder.path().join("pipeline.toml"), lies).unwrap();
+    succeeded(&old.run(&[]).await);
+    succeeded(&old.run(&["--redo", "instruct"]).await);
+    assert_eq!(old.asked(), (0, 0));
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept.contains(max) && kept.contains(seed), "{kept}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
