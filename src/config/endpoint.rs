@@ -140,7 +140,7 @@ impl Endpoint {
 pub struct Describe {
     /// Who says what an image shows.
     pub provider: DescribeProvider,
-    /// File of the prompt; empty = `prompts/describe.v1.md` as built in.
+    /// File of the prompt, or `built-in:describe.v1`; empty = that one.
     pub prompt: PathBuf,
     /// What makes an image unfit by what it shows.
     pub reject_safety: Vec<Safety>,
@@ -182,9 +182,9 @@ impl Default for Describe {
 pub struct Instruct {
     /// Who writes instructions.
     pub provider: InstructProvider,
-    /// File of the prompt; empty = `prompts/instruct.v1.md` as built in.
+    /// File of the prompt, or `built-in:instruct.v1`; empty = that one.
     pub prompt: PathBuf,
-    /// File of the demonstrations; empty = those built in.
+    /// File of the demonstrations, or `built-in:instruct.v1.demonstrations`; empty = those.
     pub demonstrations: PathBuf,
     /// Instructions of one pair, at most.
     pub max_instructions: usize,

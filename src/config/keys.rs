@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{History, Settings};
 
 /// How alike two names must be to be offered, from 0 to 1.
 const ALIKE: f64 = 0.6;
@@ -20,6 +20,8 @@ pub(super) struct Keys {
     pub(super) listed: &'static str,
     /// Says why a text is not such a configuration.
     pub(super) fits: fn(&str) -> Result<(), toml::de::Error>,
+    /// What became of them since older versions.
+    pub(super) history: &'static History,
 }
 
 impl Keys {
@@ -27,7 +29,8 @@ impl Keys {
     pub(super) fn of<C: Settings>() -> Self {
         let defaults =
             Table::try_from(C::default()).expect("the default configuration is valid TOML");
-        Self { defaults, listed: C::LISTED, fits: |text| toml::from_str::<C>(text).map(drop) }
+        let fits = |text: &str| toml::from_str::<C>(text).map(drop);
+        Self { defaults, listed: C::LISTED, fits, history: C::HISTORY }
     }
 
     /// The default configuration as a table.

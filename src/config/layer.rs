@@ -52,6 +52,8 @@ impl Origin {
 pub(super) struct Layer {
     pub(super) origin: Origin,
     pub(super) table: Table,
+    /// Names of the past that it uses, each with the present one.
+    renamed: Vec<(&'static str, &'static str)>,
 }
 
 impl Layer {
@@ -68,10 +70,19 @@ impl Layer {
             origin: origin.clone(),
             problem: error.to_string().trim_end().to_owned(),
         };
-        let table = text.parse::<Table>().map_err(invalid)?;
+        let mut table = text.parse::<Table>().map_err(invalid)?;
+        let renamed = keys.history.modernise(&mut table);
+        if origin == Origin::RunDir {
+            keys.history.complete(&mut table).map_err(invalid)?;
+        }
         refuse_unknown(&table, &origin, keys)?;
-        (keys.fits)(text).map_err(invalid)?;
-        Ok(Self { origin, table })
+        // As it was written, for the message to point at, but where that has names of the past.
+        match renamed.is_empty() && origin != Origin::RunDir {
+            true => (keys.fits)(text),
+            false => (keys.fits)(&table.to_string()),
+        }
+        .map_err(invalid)?;
+        Ok(Self { origin, table, renamed })
     }
 
     /// Reads `section.key=value`.
@@ -101,16 +112,28 @@ impl Layer {
         keys: &Keys,
     ) -> Result<Self, ConfigError> {
         let invalid = |problem: String| ConfigError::Invalid { origin: origin.clone(), problem };
-        let probe = format!("{key} = 0")
+        let mut probe = format!("{key} = 0")
             .parse::<Table>()
             .map_err(|_| invalid(format!("`{key}` is not a dotted key")))?;
+        let renamed = keys.history.modernise(&mut probe);
         refuse_unknown(&probe, &origin, keys)?;
         let path = path_of(&probe);
         let value = parse_value(value, keys.default_of(&path));
         let table = nest(&path, value);
         (keys.fits)(&table.to_string())
             .map_err(|error| invalid(format!("{key}: {}", error.message())))?;
-        Ok(Self { origin, table })
+        Ok(Self { origin, table, renamed })
+    }
+
+    /// Warns of names of the past; nobody wrote those that the run directory keeps.
+    pub(super) fn warn(&self) {
+        if self.origin == Origin::RunDir {
+            return;
+        }
+        for (once, key) in &self.renamed {
+            let key = self.origin.spell(key);
+            tracing::warn!("{}: `{once}` is called {key} now", self.origin);
+        }
     }
 
     /// Whether this layer sets a dotted key.

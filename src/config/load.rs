@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use toml::{Table, Value};
 
 use super::Config;
+use super::history::{History, merge};
 use super::keys::Keys;
 use super::layer::{Layer, Origin};
 
@@ -78,6 +78,9 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// Where all keys are listed, in the words of an error message.
     const LISTED: &'static str;
 
+    /// What became of keys since older versions.
+    const HISTORY: &'static History = &History::NONE;
+
     /// Refuses values out of range, with the key and what would be right.
     fn check(&self) -> Result<(), OutOfRange>;
 }
@@ -134,8 +137,15 @@ impl Layers {
         &self,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<C, ConfigError> {
-        let keys = Keys::of::<C>();
-        let layers = self.read(variables, &keys)?;
+        self.merged_by(&Keys::of::<C>(), variables)
+    }
+
+    fn merged_by<C: Settings>(
+        &self,
+        keys: &Keys,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<C, ConfigError> {
+        let layers = self.read(variables, keys)?;
         let mut merged = keys.defaults().clone();
         for layer in &layers {
             merge(&mut merged, &layer.table);
@@ -176,17 +186,8 @@ impl Layers {
         for flag in &self.flags {
             layers.push(Layer::flag(flag, keys)?);
         }
+        layers.iter().for_each(Layer::warn);
         Ok(layers)
-    }
-}
-
-/// Tables are merged key by key, everything else is replaced.
-fn merge(base: &mut Table, over: &Table) {
-    for (key, value) in over {
-        match (base.get_mut(key), value) {
-            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
-            _ => drop(base.insert(key.clone(), value.clone())),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! From strong to weak: flag, `MAGICLENS_*` environment, the file given with `--config`, what the run
 //! directory keeps, `pipeline.toml` of the working directory, default. Unknown keys are refused.
+//! [`History`] is what became of keys since older runs.
 //! `pipeline.toml` in the repository lists every key at its default; a test holds the two together.
 
 mod crawl;
@@ -13,6 +14,7 @@ pub mod env;
 mod export;
 mod fetch;
 mod group;
+mod history;
 mod http;
 mod input;
 mod keys;
@@ -36,6 +38,7 @@ pub use engine::Engine;
 pub use export::{Export, ExportImages};
 pub use fetch::{Fetch, Filter};
 pub use group::{Group, GroupImageKeys, GroupPlaceKeys};
+pub use history::{History, Introduced, Renamed};
 pub use http::Http;
 pub use input::{Archive, Tables};
 pub use layer::Origin;

@@ -1,6 +1,8 @@
 //! What values may be: each key's range, and keys that belong together.
 
-use super::{Config, DescribeProvider, InstructProvider, OutOfRange, Settings, Similarity};
+use super::{
+    Config, DescribeProvider, History, InstructProvider, OutOfRange, Settings, Similarity,
+};
 
 impl Config {
     /// A cap on money holds only what has a price.
@@ -33,6 +35,7 @@ impl Config {
 
 impl Settings for Config {
     const LISTED: &'static str = "`mine config`";
+    const HISTORY: &'static History = &History::CURRENT;
 
     fn check(&self) -> Result<(), OutOfRange> {
         let at_least_one = [

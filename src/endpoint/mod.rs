@@ -44,7 +44,10 @@ pub use linked::LinkedImages;
 pub use mirror::Mirror;
 pub use model::{Course, Model, ModelError, Question, Verdict};
 pub use notes::{Notes, erase};
-pub use prompt::{Prompt, PromptError, hash};
+pub use prompt::{
+    BuiltIn, DEMONSTRATIONS, DESCRIBE_PROMPTS, INSTRUCT_PROMPTS, Prompt, PromptError, built_in,
+    hash,
+};
 pub use replies::{
     AskError, Claims, Ended, KnownReplies, Outcome, PartReplies, REPLIES, Reply, StepReplies,
 };

@@ -93,6 +93,9 @@ pub enum RunError {
     /// Nothing can be judged.
     #[error(transparent)]
     Judge(#[from] JudgeError),
+    /// A table was begun with another configuration, and what making it anew takes and costs.
+    #[error("{0}; {1}; nothing was removed")]
+    Mismatch(Box<RunError>, String),
     /// A stage ended early.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -125,6 +128,7 @@ impl RunError {
             | Self::NoDataset(_)
             | Self::NoImages
             | Self::ForgetNothing
+            | Self::Mismatch(..)
             | Self::Stage(
                 StageError::Mismatch { .. }
                 | StageError::ConfigFile { .. }

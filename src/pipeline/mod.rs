@@ -12,6 +12,7 @@ mod lists;
 mod metrics;
 mod missing;
 mod plan;
+mod redo;
 mod rehydrate;
 mod report;
 mod run;

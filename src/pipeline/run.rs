@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Board;
 use super::missing::need_input;
+use super::redo::{Bill, explained, redo};
 use super::session::Session;
 use super::status::{STEPS, spending, steps};
-use super::usage::{self, Recorder};
+use super::usage::Recorder;
 use super::{RunError, decontaminate, inputs};
 use crate::config::{Config, Layers};
 use crate::endpoint::{Forecast, Spending};
@@ -256,6 +257,7 @@ async fn work(
     // First, so that what cannot be made anew is not removed.
     check(ctx, range, options.redo).await?;
     if let Some(stage) = options.redo {
+        tracing::info!("{}", Bill::of(&ctx.run, &ctx.config, stage).await?);
         redo(&ctx.run, stage).await?;
     }
     if !ctx.slice.is_whole() {
@@ -275,7 +277,9 @@ async fn work(
     if metrics.is_some() {
         board.leave().await?;
     }
-    outcome?;
+    if let Err(error) = outcome {
+        return Err(explained(&ctx.run, &ctx.config, error.into()).await);
+    }
     ctx.run.keep(&kept_now).await?;
     report(ctx).await
 }
@@ -293,18 +297,6 @@ fn stage_range(given: Option<&str>) -> Result<(RunStage, RunStage), RunError> {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(RunError::Stages(text.to_owned())),
     }
-}
-
-/// Removes what a stage and those after it made.
-pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
-    for later in RunStage::ALL.into_iter().rev().filter(|later| *later >= stage) {
-        for table in later.tables() {
-            tracing::info!(table, "removing, to make it anew");
-            dir.remove_table(table).await?;
-        }
-        usage::forget(dir.store(), later).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn context(
@@ -414,7 +406,7 @@ async fn report(ctx: &Context) -> Result<Outcome, RunError> {
 }
 
 /// What the stages that ask a model would ask; none for one whose input is not there yet.
-async fn forecasts(
+pub(super) async fn forecasts(
     dir: &RunDir,
     config: &Config,
     first: RunStage,
@@ -443,7 +435,7 @@ async fn forecasts(
     Ok(forecasts)
 }
 
-fn forecast_line(stage: RunStage, forecast: Option<Forecast>) -> String {
+pub(super) fn forecast_line(stage: RunStage, forecast: Option<Forecast>) -> String {
     let name = stage.name();
     match forecast {
         None => format!("{name:8} asks a model: how often is known once the stages before it ran"),
@@ -499,6 +491,9 @@ async fn dry_run(
             step.stage.name(),
             step.table
         ));
+    }
+    if let (Some(dir), Some(stage)) = (&known, options.redo) {
+        say(format_args!("  {}", Bill::of_tables(dir, stage).await?));
     }
     if let Some(dir) = &known {
         for (stage, forecast) in forecasts(dir, &config, first, last).await? {

@@ -236,4 +236,26 @@ mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
     }
+
+    /// All reasons of 25d6a2e. Manifests of old runs name them, and are hashed with them in this order.
+    const FIRST: &str = "bad_url url_too_long path_repetition too_deep page_limit host_budget forbidden_address \
+        robots_txt noindex noai noimageai noimageindex tdm_reservation blocklist out_of_scope \
+        other_host duplicate_url not_html not_ok few_images not_seekable ad small_hint \
+        boilerplate too_few_candidates low_resolution extreme_aspect flat ad_size \
+        duplicate_image language overlapping_group no_text too_similar unrelated pair_limit \
+        nothing_new reply_cut reply_not_json reply_schema refused unsafe flagged empty_caption \
+        no_relation instruction_length names_images describes_target repeats_metadata \
+        template_like invented_detail malformed wrong_language duplicate_instruction \
+        instruction_limit benchmark split_leak domain_cap cluster_cap reviewed_bad \
+        reviewed_unsafe forgotten not_image unsupported_format too_many_pixels body_too_large \
+        http_client_error dns_error connect_error timeout http_server_error body_broken \
+        bad_redirect reply_unusable input_broken decode_error decode_timeout decode_panic";
+
+    #[test]
+    fn reasons_of_25d6a2e_keep_their_names_and_their_order() {
+        let first: Vec<&str> = FIRST.split_whitespace().collect();
+        let all = Reason::ALL.iter().map(|reason| reason.as_str());
+        let kept: Vec<&str> = all.filter(|name| first.contains(name)).collect();
+        assert_eq!(kept, first);
+    }
 }

@@ -7,7 +7,8 @@ use url::Url;
 
 use super::ImageId;
 
-/// URLs, domains, images and clusters that must not be used any more.
+/// URLs, domains, images and clusters that must not be used any more. Tables depend on a hash of these as JSON, so
+/// a field that is added later is left out of it while it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tombstones {
@@ -90,5 +91,12 @@ mod tests {
         }
         assert!(stones.covers_host("img.example.org:8080") && stones.covers_host("example.org"));
         assert!(!stones.covers_host("org") && !stones.covers_host("[::1]"));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_hashed_as_in_25d6a2e() {
+        let urls = ["http://a/".to_owned()].into();
+        let text = serde_json::to_string(&Tombstones { urls, ..Tombstones::default() }).unwrap();
+        assert_eq!(text, r#"{"urls":["http://a/"],"domains":[],"sha256":[],"clusters":[]}"#);
     }
 }

@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, StageError};
-use crate::config::{Config, Endpoint, Price};
+use crate::config::{Config, Endpoint, History, Price};
 use crate::endpoint::{
-    Ask, AskError, Checked, Ended, Forecast, IMAGE_TOKENS, KnownReplies, Model, ModelError,
-    Outcome, PartReplies, Piece, Prompt, Question, Spending, StepReplies, Tally, Totals, Unfit,
-    Usage, Wire, cost, hash,
+    Ask, AskError, BuiltIn, Checked, Ended, Forecast, IMAGE_TOKENS, KnownReplies, Model,
+    ModelError, Outcome, PartReplies, Piece, Prompt, Question, Spending, StepReplies, Tally,
+    Totals, Unfit, Usage, Wire, built_in, cost, hash,
 };
 use crate::record::Reason;
 use crate::store::RunDir;
@@ -262,7 +262,7 @@ impl Renderer {
         let prompt = Prompt::new(step, texts.prompt, &extra).map_err(|problem| {
             StageError::Prompt { key: format!("{step}.prompt"), problem: problem.to_string() }
         })?;
-        Ok(Self { step, prompt, prompt_hash: prompt_hash(wire, endpoint, texts) })
+        Ok(Self { step, prompt, prompt_hash: prompt_hash(step, wire, endpoint, texts) })
     }
 
     fn render(&self, data: &impl Serialize, images: &[&str]) -> Result<Rendered, StageError> {
@@ -340,25 +340,58 @@ impl Forecaster {
     }
 }
 
-/// Hash of prompt, demonstrations, schema, model and parameters.
-pub fn prompt_hash(wire: Wire, endpoint: &Endpoint, texts: &Texts<'_>) -> String {
+/// Hash of prompt, demonstrations, schema, model and parameters: the same in every version.
+pub fn prompt_hash(
+    step: &'static str,
+    wire: Wire,
+    endpoint: &Endpoint,
+    texts: &Texts<'_>,
+) -> String {
+    prompt_hash_as(&History::CURRENT, step, wire, endpoint, texts)
+}
+
+fn prompt_hash_as(
+    history: &History,
+    step: &'static str,
+    wire: Wire,
+    endpoint: &impl Serialize,
+    texts: &Texts<'_>,
+) -> String {
     let mut what = serde_json::to_value(endpoint).expect("a configuration is plain data");
     for key in Endpoint::THROUGHPUT_KEYS {
         what.as_object_mut().expect("an endpoint is a table").remove(key);
     }
+    let section = history.hashed(&format!("{step}.endpoint"), what);
+    let (_, what) = section.expect("every version has the section");
     hash(&[wire.name(), &what.to_string(), texts.prompt, texts.demonstrations, texts.schema])
 }
 
-/// The text of a file that the configuration names, or the one built in.
-pub fn text_of(key: &'static str, path: &Path, built_in: &str) -> Result<String, StageError> {
-    if path.as_os_str().is_empty() {
-        return Ok(built_in.to_owned());
+/// A text for a model, and the schema of its answers.
+pub struct Source {
+    /// The text.
+    pub text: String,
+    /// JSON Schema; empty where the text is no prompt of its own.
+    pub schema: &'static str,
+}
+
+/// The text that a key names: a file's, or one of those built in.
+pub fn text_of(
+    key: &'static str,
+    path: &Path,
+    texts: &'static [BuiltIn],
+) -> Result<Source, StageError> {
+    let named = built_in(texts, path)
+        .map_err(|problem| StageError::Prompt { key: key.to_owned(), problem })?;
+    if let Some(BuiltIn { text, schema, .. }) = named {
+        return Ok(Source { text: (*text).to_owned(), schema });
     }
-    std::fs::read_to_string(path).map_err(|error| StageError::ConfigFile {
+    let text = std::fs::read_to_string(path).map_err(|error| StageError::ConfigFile {
         key,
         path: path.to_owned(),
         problem: error.to_string(),
-    })
+    })?;
+    // What a new schema asks for, a file that was written before does not.
+    Ok(Source { text, schema: texts.first().map_or("", |first| first.schema) })
 }
 
 impl From<AskError> for StageError {
@@ -370,3 +403,6 @@ impl From<AskError> for StageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

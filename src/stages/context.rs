@@ -192,11 +192,7 @@ pub enum StageError {
     #[error("interrupted; run again with the same --out to go on")]
     Interrupted,
     /// The table was begun with another configuration.
-    #[error(
-        "{table} was begun with {} = {}, and now it is {}; use the old value, another --out, or \
-         --redo {stage} to make it anew",
-        .mismatch.key, .mismatch.committed, .mismatch.wanted
-    )]
+    #[error("{}", differs(.table, .stage, .mismatch))]
     Mismatch {
         /// Table that was begun.
         table: &'static str,
@@ -298,6 +294,20 @@ pub enum StageError {
     },
 }
 
+fn differs(table: &str, stage: &str, mismatch: &Mismatch) -> String {
+    let Mismatch { key, committed, wanted } = mismatch;
+    if mismatch.is_of_later_version() {
+        return format!(
+            "{table} was made by a later version (table format {committed}, and this one knows formats up to \
+             {wanted}); use that version, another --out, or --redo {stage} to make it anew"
+        );
+    }
+    format!(
+        "{table} was begun with {key} = {committed}, and now it is {wanted}; use the old value, another \
+         --out, or --redo {stage} to make it anew"
+    )
+}
+
 impl StageError {
     /// Whether it only says that something else ended the stage.
     pub fn is_interrupted(&self) -> bool {
@@ -305,7 +315,7 @@ impl StageError {
     }
 }
 
-/// Opens a table for a stage, refusing to mix configurations.
+/// Opens a table for a stage, refusing to mix configurations. One that an older version began is as good.
 pub async fn open_table<R: Row>(
     run: &RunDir,
     table: &'static str,
@@ -313,7 +323,15 @@ pub async fn open_table<R: Row>(
     fingerprint: &Fingerprint,
 ) -> Result<Table<R>, StageError> {
     match Table::open(run.store(), table, fingerprint).await? {
-        Ok(table) => Ok(table),
+        Ok(opened) => {
+            if let Some(format) = opened.older_format() {
+                tracing::info!(
+                    "{table} is in table format {format} and stays so: columns that it lacks are read as \
+                     null; --redo {stage} --dry-run says what making it anew takes and costs"
+                );
+            }
+            Ok(opened)
+        }
         Err(mismatch) => Err(StageError::Mismatch { table, stage, mismatch }),
     }
 }

@@ -50,7 +50,7 @@ pub async fn check(config: &Config, store: &Store) -> Result<(), StageError> {
 
 /// A short name for what a run's vectors are made by, as far as is known without weights.
 pub async fn name_of_run(config: &Config, store: &Store) -> Result<String, StageError> {
-    Ok(made_by_run(config, store).await?.hash())
+    Ok(made_by_run(config, store).await?.name())
 }
 
 async fn made_by_run(config: &Config, store: &Store) -> Result<Fingerprint, StageError> {
@@ -225,5 +225,17 @@ mod tests {
         );
         let error = refused(|config| config.embed.weights = "other".into()).await;
         assert!(error.contains("embed.weights") && error.contains("other"), "{error}");
+    }
+
+    /// The name is part of what `export` depends on where benchmarks have vectors.
+    #[test]
+    fn vectors_are_made_by_what_they_were_in_25d6a2e() {
+        let mut config = Config::default();
+        config.pair.similarity = Similarity::Clip;
+        assert_eq!(made_by(&config, "abc").name(), "1b9d44d828022d34b418b1626867a410");
+        config.pair.similarity = Similarity::Endpoint;
+        config.embed.images = crate::config::EmbedImages::Infinity;
+        config.embed.endpoint.model = "m".into();
+        assert_eq!(made_by(&config, "").name(), "7e797877f1b7f3bf25b44655af03412c");
     }
 }

@@ -6,10 +6,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::manifest::hashed_text;
 use super::{FORMAT_VERSION, Manifest, Store, StoreError};
+use crate::config::History;
+
+/// The key of the table format's version.
+const FORMAT: &str = "table format";
+
+/// The version that is part of names: those of old runs hold under every later version.
+const FIRST_FORMAT: u32 = 1;
 
 /// Configuration keys, prompts, format version and input manifests of one table. Keys that change
-/// only throughput are left out by whoever builds it.
+/// only throughput are left out by whoever builds it. Keys are named and left out as [`History`] has it, so
+/// that a later version gives the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     keys: BTreeMap<String, Value>,
@@ -26,38 +35,53 @@ pub struct Mismatch {
     pub wanted: Value,
 }
 
+impl Mismatch {
+    /// Whether a later version made the parts, in a format that this one does not know.
+    pub fn is_of_later_version(&self) -> bool {
+        self.key == FORMAT
+    }
+}
+
 impl Fingerprint {
     /// One that depends on the table format only.
     pub fn new() -> Self {
-        let keys = BTreeMap::from([("table format".into(), FORMAT_VERSION.into())]);
+        let keys = BTreeMap::from([(FORMAT.into(), FORMAT_VERSION.into())]);
         Self { keys }
     }
 
     /// Adds one key.
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.keys.insert(key.into(), value.into());
+    pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
+        self.with_as(&History::CURRENT, key, value.into())
+    }
+
+    fn with_as(mut self, history: &History, key: &str, value: Value) -> Self {
+        self.keys.extend(history.hashed(key, value));
         self
     }
 
     /// Adds the keys of one configuration section, except the named ones.
-    pub fn with_section(mut self, name: &str, section: &impl Serialize, except: &[&str]) -> Self {
+    pub fn with_section(self, name: &str, section: &impl Serialize, except: &[&str]) -> Self {
+        self.with_section_as(&History::CURRENT, name, section, except)
+    }
+
+    fn with_section_as(
+        self,
+        history: &History,
+        name: &str,
+        section: &impl Serialize,
+        except: &[&str],
+    ) -> Self {
         let section = serde_json::to_value(section).expect("configuration is plain data");
-        for (key, value) in section.as_object().into_iter().flatten() {
-            if !except.contains(&key.as_str()) {
-                self.keys.insert(format!("{name}.{key}"), value.clone());
-            }
-        }
-        self
+        let keys = section.as_object().into_iter().flatten();
+        keys.filter(|(key, _)| !except.contains(&key.as_str())).fold(self, |all, (key, value)| {
+            all.with_as(history, &format!("{name}.{key}"), value.clone())
+        })
     }
 
     /// Adds the committed parts that are read. Sizes are left out: taking content out of a part
     /// changes them, and what was made from it stays valid.
     pub fn with_inputs(self, manifests: &[Manifest]) -> Self {
-        let mut manifests = manifests.to_vec();
-        let files = manifests.iter_mut().flat_map(|manifest| manifest.files.values_mut());
-        files.for_each(|file| file.bytes = 0);
-        let text = serde_json::to_string(&manifests).expect("manifests are plain data");
-        self.with("input tables", hex::encode(Sha256::digest(text)))
+        self.with("input tables", hex::encode(Sha256::digest(hashed_text(manifests))))
     }
 
     /// What a table was begun with, if it was.
@@ -68,37 +92,74 @@ impl Fingerprint {
         read.map_err(|error| StoreError::corrupt(path, error))
     }
 
-    /// A short name for all of it.
+    /// A short name for all of it, which parts of a table bear.
     pub fn hash(&self) -> String {
         let text = serde_json::to_string(&self.keys).expect("keys are plain data");
         hex::encode(&Sha256::digest(text)[..16])
     }
 
-    /// The first difference to what was committed, if any.
+    /// A short name for all of it but the version of the table format: for values that are in a fingerprint
+    /// themselves.
+    pub fn name(&self) -> String {
+        let mut named = self.clone();
+        named.keys.insert(FORMAT.into(), FIRST_FORMAT.into());
+        named.hash()
+    }
+
+    /// The version of the table format, where it is an older one.
+    pub(super) fn older_format(&self) -> Option<u64> {
+        let format = self.keys.get(FORMAT).and_then(Value::as_u64);
+        format.filter(|format| *format < u64::from(FORMAT_VERSION))
+    }
+
+    /// The hash that parts of a table bear which was begun with `committed`, from which this one does not
+    /// differ. Where both have the same keys it is its own, which no reading of numbers has changed.
+    pub(super) fn hash_begun_with(&self, committed: &Self) -> String {
+        let read = self.keys.iter().map(|(key, value)| (key.clone(), as_read(value)));
+        let is_same = read.collect::<BTreeMap<_, _>>() == committed.keys;
+        if is_same { self.hash() } else { committed.hash() }
+    }
+
+    /// The first difference to what was committed, if any. A key that came later and has the default that
+    /// it came with is no difference to none, and neither is an older table format: columns that it lacks
+    /// are null.
     pub fn differs_from(&self, committed: &Self) -> Option<Mismatch> {
-        self.differs_in(committed.keys.keys().chain(self.keys.keys()), committed)
+        let names = committed.keys.keys().chain(self.keys.keys());
+        self.differs_in(&History::CURRENT, names, committed)
     }
 
     /// The first of its own keys that was committed otherwise, if any: there may be more keys than these.
     pub fn differs_within(&self, committed: &Self) -> Option<Mismatch> {
-        self.differs_in(self.keys.keys(), committed)
+        self.differs_in(&History::CURRENT, self.keys.keys(), committed)
     }
 
     fn differs_in<'a>(
         &self,
+        history: &History,
         mut names: impl Iterator<Item = &'a String>,
         committed: &Self,
     ) -> Option<Mismatch> {
-        let value = |keys: &BTreeMap<String, Value>, key: &str| {
-            keys.get(key).cloned().unwrap_or(Value::Null)
-        };
-        let pair = |key: &String| Mismatch {
-            key: key.clone(),
-            committed: value(&committed.keys, key),
-            wanted: value(&self.keys, key),
-        };
-        names.find_map(|key| Some(pair(key)).filter(|pair| pair.committed != pair.wanted))
+        names.find_map(|key| {
+            let (then, now) = (committed.keys.get(key), self.keys.get(key));
+            let is_same = match (then, now) {
+                (Some(then), Some(now)) if key == FORMAT => then.as_u64() <= now.as_u64(),
+                (Some(then), Some(now)) => *then == as_read(now),
+                (Some(value), None) | (None, Some(value)) => {
+                    history.is_introduced_default(key, value)
+                }
+                (None, None) => true,
+            };
+            let value = |value: Option<&Value>| value.cloned().unwrap_or_default();
+            let mismatch =
+                || Mismatch { key: key.clone(), committed: value(then), wanted: value(now) };
+            (!is_same).then(mismatch)
+        })
     }
+}
+
+/// A value as it is once written and read: what a committed one is compared with.
+fn as_read(value: &Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or_default()
 }
 
 impl Default for Fingerprint {
@@ -109,7 +170,12 @@ impl Default for Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::{Counts, FileInfo};
     use super::*;
+    use crate::config::{Introduced, Renamed};
+    use crate::record::Reason;
 
     #[test]
     fn a_difference_names_its_key() {
@@ -130,5 +196,97 @@ mod tests {
         assert_eq!(key(&committed, &Fingerprint::new()), Some("a".into()));
         assert_eq!(Fingerprint::new().differs_within(&committed), None, "only its own keys count");
         assert!(committed.differs_within(&Fingerprint::new()).is_some());
+    }
+
+    #[test]
+    fn a_list_of_inputs_is_hashed_as_in_25d6a2e() {
+        let file = |rows| FileInfo { path: "pages/part-00003-ab.parquet".into(), rows, bytes: 77 };
+        let mut counts = Counts { input: 5, output: 2, ..Counts::default() };
+        for reason in [Reason::Ad, Reason::Ad, Reason::HttpClientError] {
+            counts.reject(reason);
+        }
+        let part = Manifest {
+            table: "pages".into(),
+            part: 3,
+            files: [("rows".into(), file(2)), ("rejects".into(), file(3))].into(),
+            counts,
+            passed_over: [("seen".into(), 4)].into(),
+            fingerprint: "f".into(),
+            software: "magiclens 0.1.0".into(),
+        };
+        let plain = Manifest { passed_over: BTreeMap::new(), ..part.clone() };
+        let text = concat!(
+            r#"[{"table":"pages","part":3,"files":{"#,
+            r#""rejects":{"path":"pages/part-00003-ab.parquet","rows":3,"bytes":0},"#,
+            r#""rows":{"path":"pages/part-00003-ab.parquet","rows":2,"bytes":0}},"#,
+            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"http_client_error":1}},"#,
+            r#""passed_over":{"seen":4},"fingerprint":"f","software":"magiclens 0.1.0"},"#,
+            r#"{"table":"pages","part":3,"files":{"#,
+            r#""rejects":{"path":"pages/part-00003-ab.parquet","rows":3,"bytes":0},"#,
+            r#""rows":{"path":"pages/part-00003-ab.parquet","rows":2,"bytes":0}},"#,
+            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"http_client_error":1}},"#,
+            r#""fingerprint":"f","software":"magiclens 0.1.0"}]"#,
+        );
+        let expected = Fingerprint::new().with("input tables", hex::encode(Sha256::digest(text)));
+        assert_eq!(Fingerprint::new().with_inputs(&[part, plain]), expected);
+        assert_eq!(Fingerprint::new().with_inputs(&[]).name(), "b5c77d246ec324b0926aeeaf53c9e202");
+    }
+
+    const LATER: History = History {
+        introduced: &[Introduced { key: "export.shape", default: "\"square\"" }],
+        renamed: &[Renamed { key: "crawl.depth", once: &["crawl.max_depth"] }],
+        ..History::NONE
+    };
+
+    fn with(all: Fingerprint, key: &str, value: impl Into<Value>) -> Fingerprint {
+        all.with_as(&LATER, key, value.into())
+    }
+
+    #[test]
+    fn a_key_that_came_later_counts_where_it_differs_from_the_default_it_came_with() {
+        let before = Fingerprint::new().with("crawl.max_depth", 3);
+        let section = |shape| json!({ "shape": shape, "gather_bytes": 1 });
+        let now = |depth: u32, shape| {
+            let now = with(Fingerprint::new(), "crawl.depth", depth);
+            now.with_section_as(&LATER, "export", &section(shape), &["gather_bytes"])
+        };
+        assert_eq!(now(3, "square"), before);
+        assert_eq!(now(3, "square").hash(), before.hash());
+        let differs = |now: &Fingerprint, then: &Fingerprint| {
+            let names = then.keys.keys().chain(now.keys.keys());
+            now.differs_in(&LATER, names, then).map(|mismatch| mismatch.key)
+        };
+        assert_eq!(differs(&now(4, "square"), &before), Some("crawl.max_depth".into()));
+        assert_eq!(differs(&now(3, "round"), &before), Some("export.shape".into()));
+        assert_eq!(differs(&before, &now(3, "round")), Some("export.shape".into()));
+        // As if some version in between had hashed it always.
+        let mut eager = before.clone();
+        eager.keys.insert("export.shape".into(), "square".into());
+        assert_eq!(differs(&before, &eager), None);
+        assert_eq!(differs(&eager, &before), None);
+    }
+
+    #[test]
+    fn an_older_table_format_is_no_difference_and_a_later_one_is() {
+        let at = |version: u32| {
+            let mut of = Fingerprint::new().with("a", 1);
+            of.keys.insert(FORMAT.into(), version.into());
+            of
+        };
+        assert_eq!(at(2).differs_from(&at(1)), None);
+        let mismatch = at(1).differs_from(&at(2)).unwrap();
+        assert!(mismatch.is_of_later_version(), "{mismatch:?}");
+        assert_ne!(at(2).hash(), at(1).hash());
+        assert_eq!(at(2).name(), at(1).hash());
+    }
+
+    #[test]
+    fn a_number_is_the_same_before_it_is_written_and_after_it_is_read() {
+        for number in [0.1 + 0.2, 1e300, -0.0, 5e-324, 123_456_789.123_456_79] {
+            let now = Fingerprint::new().with("a", number);
+            let text = serde_json::to_vec_pretty(&now).unwrap();
+            let then: Fingerprint = serde_json::from_slice(&text).unwrap();
+            assert_eq!(now.differs_from(&then), None, "{number}");
+        }
     }
 }

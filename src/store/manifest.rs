@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Class, Reason};
 
-/// `part-00042.json`.
+/// `part-00042.json`. A field that is added later has a default, for the manifests that lack it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The table this is a part of.
@@ -31,6 +31,57 @@ impl Manifest {
     /// Rows of one output.
     pub fn rows(&self, output: &str) -> u64 {
         self.files.get(output).map_or(0, |file| file.rows)
+    }
+}
+
+/// A manifest as it is hashed where it is an input: its fields of 25d6a2e in their order, sizes aside. What is
+/// added to a manifest later is not in here.
+#[derive(Serialize)]
+struct Hashed<'a> {
+    table: &'a str,
+    part: u32,
+    files: BTreeMap<&'a str, HashedFile<'a>>,
+    counts: HashedCounts<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    passed_over: &'a BTreeMap<String, u64>,
+    fingerprint: &'a str,
+    software: &'a str,
+}
+
+#[derive(Serialize)]
+struct HashedFile<'a> {
+    path: &'a str,
+    rows: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct HashedCounts<'a> {
+    input: u64,
+    output: u64,
+    rejected: &'a BTreeMap<Reason, u64>,
+    failed: &'a BTreeMap<Reason, u64>,
+}
+
+/// What of manifests is hashed where they are inputs.
+pub(super) fn hashed_text(manifests: &[Manifest]) -> String {
+    let hashed: Vec<Hashed<'_>> = manifests.iter().map(Hashed::of).collect();
+    serde_json::to_string(&hashed).expect("manifests are plain data")
+}
+
+impl<'a> Hashed<'a> {
+    fn of(manifest: &'a Manifest) -> Self {
+        let Counts { input, output, rejected, failed } = &manifest.counts;
+        let file = |of: &'a FileInfo| HashedFile { path: &of.path, rows: of.rows, bytes: 0 };
+        Self {
+            table: &manifest.table,
+            part: manifest.part,
+            files: manifest.files.iter().map(|(output, of)| (output.as_str(), file(of))).collect(),
+            counts: HashedCounts { input: *input, output: *output, rejected, failed },
+            passed_over: &manifest.passed_over,
+            fingerprint: &manifest.fingerprint,
+            software: &manifest.software,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod lease;
 mod lock;
 mod manifest;
 mod objects;
+mod older;
 mod ordered;
 mod part;
 mod reader;
@@ -48,5 +49,6 @@ pub use sql::{Function, Plan, Sql};
 pub use table::{PlainPart, Table};
 pub use tar::TarWriter;
 
-/// Version of the table formats; part of every fingerprint.
+/// Version of the table formats; part of every fingerprint. A later one may only add columns that may be
+/// null: what an older version began is gone on with, and its tables are read as they are.
 pub const FORMAT_VERSION: u32 = 1;

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::reader::ObjectReader;
 use super::sink::ParquetSink;
-use super::{FileInfo, Store, StoreError};
+use super::{FileInfo, Store, StoreError, older};
 
 /// A record that is a row of some table.
 pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -210,7 +210,7 @@ impl<R: Row> RowStream<R> {
 }
 
 /// Opens a file for the columns that `R` has, `batch_rows` rows at a time. A column that may be null may
-/// be missing.
+/// be missing, as it is in files of versions that did not have it.
 ///
 /// ```
 /// use magiclens::record::{Reason, Reject};
@@ -244,16 +244,9 @@ pub async fn read_rows<R: Row>(
     let wanted = R::fields();
     let mut names: Vec<&str> = Vec::new();
     for field in &wanted {
-        match builder.schema().column_with_name(field.name()) {
-            Some(_) => names.push(field.name()),
-            // Files of earlier versions lack what came later; that is null in them.
-            None if field.is_nullable() => {}
-            None => {
-                return Err(StoreError::corrupt(
-                    path,
-                    format!("column {} is missing", field.name()),
-                ));
-            }
+        let has = older::has(builder.schema(), field);
+        if has.map_err(|problem| StoreError::corrupt(path, problem))? {
+            names.push(field.name());
         }
     }
     let mask = ProjectionMask::columns(builder.parquet_schema(), names);

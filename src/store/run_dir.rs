@@ -29,10 +29,10 @@ pub struct RunDir {
     store: Store,
 }
 
-/// `run.json`.
+/// `run.json`. A field that is added later has a default, for the runs that lack it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The configuration of the last run that was given one, as TOML.
+    /// The configuration of the last run that was given one, as TOML: whole, defaults too.
     pub config: String,
     /// Seed URLs, sorted.
     pub seeds: Vec<String>,
@@ -257,7 +257,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, FieldRef};
 
     use super::super::table::PlainPart;
-    use super::super::{Fingerprint, Table};
+    use super::super::{FORMAT_VERSION, Fingerprint, Table};
     use super::*;
     use crate::record::{Reason, Reject};
 
@@ -347,5 +347,32 @@ mod tests {
         run.store().delete("numbers/stage.json").await.unwrap();
         let error = table(run.store(), 4).await.manifest(0).await.unwrap_err().to_string();
         assert!(error.contains("--redo"), "{error}");
+    }
+
+    /// Begins the table as another version did, in another format.
+    async fn begun_in(store: &Store, format: u32) {
+        let text = format!("{{\"keys\": {{\"crawl.max_depth\": 3, \"table format\": {format}}}}}");
+        assert!(store.create("numbers/stage.json", text.into_bytes()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_table_of_an_older_format_is_gone_on_with_and_one_of_a_later_format_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
+        begun_in(run.store(), 0).await;
+        let old = table(run.store(), 3).await;
+        assert_eq!(old.older_format(), Some(0));
+        let first = write(&old, 0, 5).await.unwrap();
+        let again = table(run.store(), 3).await;
+        let second = write(&again, 1, 5).await.unwrap();
+        assert_eq!(first.fingerprint, second.fingerprint);
+        assert_eq!(again.manifest(0).await.unwrap(), Some(first));
+        run.remove_table("numbers").await.unwrap();
+        assert_eq!(table(run.store(), 3).await.older_format(), None, "made anew in today's");
+        run.remove_table("numbers").await.unwrap();
+        begun_in(run.store(), FORMAT_VERSION + 1).await;
+        let fingerprint = Fingerprint::new().with("crawl.max_depth", 3);
+        let refused = Table::<Number>::open(run.store(), "numbers", &fingerprint).await.unwrap();
+        assert!(refused.unwrap_err().is_of_later_version());
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -19,7 +19,7 @@ use url::Url;
 
 use super::engine::Engine;
 use super::rows::{Row, RowStream};
-use super::{Manifest, Store, StoreError};
+use super::{Manifest, Store, StoreError, older};
 
 /// Memory that one thread of a plan wants: more threads would only cut it into smaller pieces.
 const THREAD_BYTES: usize = 64 << 20;
@@ -56,12 +56,19 @@ impl Plan<'_> {
     }
 }
 
+/// One output of committed parts, as plans see it.
+pub(super) struct SqlTable {
+    name: String,
+    files: Vec<String>,
+    /// All columns of any file, and what a later version has beside them.
+    schema: SchemaRef,
+}
+
 /// Tables by name and SQL over them.
 pub struct Sql {
     pub(super) session: SessionContext,
     place: Path,
-    /// With the files of each.
-    pub(super) tables: Vec<(String, Vec<String>)>,
+    pub(super) tables: Vec<SqlTable>,
     engine: Option<Engine>,
 }
 
@@ -85,18 +92,24 @@ impl Sql {
         Self { engine, ..self }
     }
 
-    /// Makes one output of committed parts a table.
-    pub async fn register(
+    /// Makes one output of committed parts a table with at least the columns of `R`: what parts of older
+    /// versions lack is null in them.
+    pub async fn register<R: Row>(
         &mut self,
         name: &str,
         manifests: &[Manifest],
         output: &str,
     ) -> Result<(), StoreError> {
         let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
-        let paths: Vec<String> = files.map(|file| self.url(&file.path)).collect();
+        let files: Vec<String> = files.map(|file| self.url(&file.path)).collect();
         let failed = |error| StoreError::corrupt(name, error);
-        register(&self.session, name, &paths).await.map_err(failed)?;
-        self.tables.push((name.to_owned(), paths));
+        let found = self.session.read_parquet(files.clone(), ParquetReadOptions::default());
+        let found = found.await.map_err(failed)?;
+        let schema = older::complete(found.schema().as_arrow(), &R::fields())
+            .map_err(|problem| StoreError::corrupt(name, problem))?;
+        let table = SqlTable { name: name.to_owned(), files, schema };
+        register(&self.session, &table).await.map_err(failed)?;
+        self.tables.push(table);
         Ok(())
     }
 
@@ -185,11 +198,11 @@ pub(super) fn settings(config: SessionConfig, memory: usize, threads: usize) -> 
 
 pub(super) async fn register(
     session: &SessionContext,
-    name: &str,
-    paths: &[String],
+    table: &SqlTable,
 ) -> Result<(), DataFusionError> {
-    let frame = session.read_parquet(paths.to_vec(), ParquetReadOptions::default()).await?;
-    session.register_table(name, frame.into_view())?;
+    let options = ParquetReadOptions::default().schema(&table.schema);
+    let frame = session.read_parquet(table.files.clone(), options).await?;
+    session.register_table(&*table.name, frame.into_view())?;
     Ok(())
 }
 

@@ -17,19 +17,22 @@ pub struct Table<R> {
     store: Store,
     name: &'static str,
     fingerprint: String,
+    older_format: Option<u64>,
     row: PhantomData<fn() -> R>,
 }
 
 impl<R> Clone for Table<R> {
     fn clone(&self) -> Self {
         let (store, fingerprint) = (self.store.clone(), self.fingerprint.clone());
-        Self { store, name: self.name, fingerprint, row: PhantomData }
+        let &Self { name, older_format, .. } = self;
+        Self { store, name, fingerprint, older_format, row: PhantomData }
     }
 }
 
 impl<R: Row> Table<R> {
     /// Opens a table for work under a fingerprint: its first user fixes it, a later one that
-    /// differs gets the difference.
+    /// differs gets the difference. Parts bear the fingerprint that the table was begun with, also where an
+    /// older version began it in an older format.
     pub async fn open(
         store: &Store,
         name: &'static str,
@@ -37,14 +40,17 @@ impl<R: Row> Table<R> {
     ) -> Result<Result<Self, Mismatch>, StoreError> {
         let path = format!("{name}/stage.json");
         let text = serde_json::to_vec_pretty(fingerprint).expect("a fingerprint is plain data");
+        let (mut begun_with, mut older_format) = (fingerprint.hash(), None);
         if !store.create(&path, text).await? {
             let committed = Fingerprint::of_table(store, name).await?.unwrap_or_default();
             if let Some(mismatch) = fingerprint.differs_from(&committed) {
                 return Ok(Err(mismatch));
             }
+            begun_with = fingerprint.hash_begun_with(&committed);
+            older_format = committed.older_format();
         }
-        let fingerprint = fingerprint.hash();
-        Ok(Ok(Self { store: store.clone(), name, fingerprint, row: PhantomData }))
+        let (store, fingerprint) = (store.clone(), begun_with);
+        Ok(Ok(Self { store, name, fingerprint, older_format, row: PhantomData }))
     }
 
     /// Begins a part.
@@ -99,6 +105,11 @@ impl<R: Row> Table<R> {
             Some(file) => Ok(Some(read_rows(&self.store, &file.path, batch_rows).await?)),
             None => Ok(None),
         }
+    }
+
+    /// The version of the format that an older version began it in.
+    pub fn older_format(&self) -> Option<u64> {
+        self.older_format
     }
 
     /// Its name, which is its folder's.

@@ -27,6 +27,7 @@ mod negatives;
 mod no_unsafe;
 mod notebooks;
 mod object_store;
+mod old_runs;
 mod plan;
 mod politeness;
 mod rehydrate;

@@ -4,6 +4,7 @@
 //! write a model's control tokens. Layout and filters are described in `prompts/README.md`; the
 //! template language is <https://docs.rs/minijinja>.
 
+mod built_in;
 mod data;
 
 use minijinja::syntax::SyntaxConfig;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use built_in::{BuiltIn, DEMONSTRATIONS, DESCRIBE_PROMPTS, INSTRUCT_PROMPTS, built_in};
 pub use data::data;
 
 /// The line between the system part and the user part of a file.

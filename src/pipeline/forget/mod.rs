@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use super::run::{RunStage, context, redo};
+use super::redo::redo;
+use super::run::{RunStage, context};
 use super::session::Session;
 use super::status::existing;
 use crate::config::{Config, Layers};

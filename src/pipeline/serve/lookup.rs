@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::live::Live;
 use crate::pipeline::status::STEPS;
 use crate::pipeline::view::catalogue::Card;
-use crate::record::Reject;
+use crate::record::{GroupImage, Image, Page, Reject};
 use crate::store::{Manifest, Row, Sql, StoreError};
 use crate::table::columns::text;
 use crate::table::{GROUPS, IMAGES, PAGES};
@@ -61,6 +61,17 @@ impl Row for KeptRow {
     }
 }
 
+impl Found {
+    fn keep(&mut self, table: &'static str, rows: Vec<KeptRow>) {
+        self.cut |= rows.len() > MOST;
+        self.kept.extend(rows.into_iter().take(MOST).map(|KeptRow { url, page }| Kept {
+            table,
+            url: excerpt(&url, TEXT),
+            page: excerpt(&page, TEXT),
+        }));
+    }
+}
+
 /// Looks an address up, of an image or of a page, as it was requested or as pages write it.
 pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
     let mut found = Found::default();
@@ -76,38 +87,17 @@ pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
              LIMIT {}",
             MOST + 1
         );
-        let rejects = query::<Reject>(live, &parts, "rejects", &sql).await?;
+        let rejects = query::<Reject, Reject>(live, &parts, "rejects", &sql).await?;
         found.cut |= rejects.len() > MOST;
         found.rejects.extend(rejects.into_iter().take(MOST).map(|reject| refused(table, reject)));
     }
-    for (table, sql) in [
-        (
-            PAGES,
-            format!(
-                "SELECT url, url AS page FROM rows WHERE url = {said} OR requested_url = {said}"
-            ),
-        ),
-        (
-            IMAGES,
-            format!(
-                "SELECT url, page_url AS page FROM rows WHERE url = {said} OR final_url = {said}"
-            ),
-        ),
-        (
-            GROUPS,
-            format!("SELECT image_url AS url, page_url AS page FROM rows WHERE image_url = {said}"),
-        ),
-    ] {
-        let parts = live.viewed.dir.manifests(table).await?;
-        let sql = format!("{sql} LIMIT {}", MOST + 1);
-        let rows = query::<KeptRow>(live, &parts, "rows", &sql).await?;
-        found.cut |= rows.len() > MOST;
-        found.kept.extend(rows.into_iter().take(MOST).map(|KeptRow { url, page }| Kept {
-            table,
-            url: excerpt(&url, TEXT),
-            page: excerpt(&page, TEXT),
-        }));
-    }
+    let pages = format!("url, url AS page FROM rows WHERE url = {said} OR requested_url = {said}");
+    found.keep(PAGES, kept::<Page>(live, PAGES, &pages).await?);
+    let images =
+        format!("url, page_url AS page FROM rows WHERE url = {said} OR final_url = {said}");
+    found.keep(IMAGES, kept::<Image>(live, IMAGES, &images).await?);
+    let groups = format!("image_url AS url, page_url AS page FROM rows WHERE image_url = {said}");
+    found.keep(GROUPS, kept::<GroupImage>(live, GROUPS, &groups).await?);
     let catalogue = live.catalogue();
     let of_url: Vec<&Card> =
         catalogue.cards().filter(|card| card.is_of(url)).take(MOST + 1).collect();
@@ -116,7 +106,14 @@ pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
     Ok(found)
 }
 
-async fn query<R: Row>(
+/// Rows of a table of `T` that a query without its `SELECT` finds.
+async fn kept<T: Row>(live: &Live, table: &str, sql: &str) -> Result<Vec<KeptRow>, StoreError> {
+    let parts = live.viewed.dir.manifests(table).await?;
+    query::<T, KeptRow>(live, &parts, "rows", &format!("SELECT {sql} LIMIT {}", MOST + 1)).await
+}
+
+/// What a query over rows of `T` finds.
+async fn query<T: Row, R: Row>(
     live: &Live,
     parts: &[Manifest],
     output: &str,
@@ -126,7 +123,7 @@ async fn query<R: Row>(
         return Ok(Vec::new());
     }
     let mut session = Sql::new(live.viewed.dir.store(), MEMORY)?;
-    session.register("rows", parts, output).await?;
+    session.register::<T>("rows", parts, output).await?;
     session.query::<R>(sql).await?.collect().await
 }
 

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::part::PartCrawl;
 use super::scope::CrawlScope;
 use super::tables;
+use crate::config::Config;
 use crate::record::{Page, host_key, partition};
 use crate::stages::blocklist;
 use crate::stages::context::{Context, StageError, open_table};
@@ -39,7 +40,7 @@ impl Seeds {
 
 /// Makes the table `pages` of everything there is to make it of; gives its manifests.
 pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageError> {
-    let table = open_table(&ctx.run, PAGES, STAGE, &fingerprint(ctx, inputs)?).await?;
+    let table = open_table(&ctx.run, PAGES, STAGE, &fingerprint(&ctx.config, inputs)?).await?;
     let mut committed = archived(ctx, inputs, &table).await?;
     if !inputs.tables.is_empty() {
         let Layout { archives, tables: parts, .. } = inputs.layout(&ctx.config);
@@ -106,8 +107,7 @@ async fn crawled(
 
 /// What `pages` depends on: seeds and `[crawl]`, but for what only decides who is asked, and the
 /// limits of `[http]` that decide what is given up; files, and what decides over what is in them.
-fn fingerprint(ctx: &Context, inputs: &Inputs) -> Result<Fingerprint, StageError> {
-    let config = &ctx.config;
+fn fingerprint(config: &Config, inputs: &Inputs) -> Result<Fingerprint, StageError> {
     let urls: Vec<&str> = inputs.seeds.0.iter().map(Url::as_str).collect();
     let mut fingerprint = inputs
         .add_to(Fingerprint::new())
@@ -195,5 +195,25 @@ impl Crawl<'_> {
             rows.collect().await?.into_iter().for_each(|link| outbox.add(link));
         }
         Ok(outbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn pages_depend_on_what_they_did_in_25d6a2e() {
+        let config: Config = toml::from_str(Config::HISTORY.first).unwrap();
+        let seeds = Seeds::new(vec![Url::parse("http://a.example/").unwrap()]);
+        let mut inputs = Inputs { seeds, archives: Vec::new(), tables: Vec::new() };
+        let name = |inputs: &Inputs| fingerprint(&config, inputs).unwrap().name();
+        assert_eq!(name(&inputs), "bb80b73eecb412c2105a5ab7c095e4b8");
+        inputs.archives.push("/a.warc.gz".into());
+        inputs.tables.push("/t.parquet".into());
+        assert_eq!(name(&inputs), "b369a3f9f257caf0b6d5fc8f2fe9bc1a");
+        let archived = inputs.add_to(Fingerprint::new()).name();
+        assert_eq!(archived, "45f6cc8da9f077b1212e002580bceea5");
     }
 }

@@ -6,14 +6,14 @@ use serde::Serialize;
 use super::gate::{DescribeReply, DescribeRules, judge};
 use super::{Images, STAGE};
 use crate::config::Config;
-use crate::endpoint::{Forecast, Notes, PartReplies, Piece, Question, Wire};
+use crate::endpoint::{DESCRIBE_PROMPTS, Forecast, Notes, PartReplies, Piece, Question, Wire};
 use crate::record::{Description, GroupImage, Reason};
-use crate::stages::asking::{Asking, Forecaster, Rendered, Texts, text_of};
+use crate::stages::asking::{Asking, Forecaster, Rendered, Source, Texts, text_of};
 use crate::stages::context::{Context, StageError};
 use crate::store::{Gatherer, Manifest, RowStream, RunDir, StoreError, read_rows};
 
-const PROMPT: &str = include_str!("../../../prompts/describe.v1.md");
-const SCHEMA: &str = include_str!("../../../schemas/describe.json");
+/// The key that names the prompt.
+const PROMPT_KEY: &str = "describe.prompt";
 
 /// Images that are read from `images` at once.
 const BATCH: usize = 32;
@@ -46,7 +46,7 @@ impl Describer {
     /// Reads prompt and schema.
     pub fn new(ctx: &Context, wire: Wire, images: Images<'_>) -> Result<Self, StageError> {
         let config = &ctx.config.describe;
-        let prompt = text_of("describe.prompt", &config.prompt, PROMPT)?;
+        let prompt = text_of(PROMPT_KEY, &config.prompt, DESCRIBE_PROMPTS)?;
         let asking = Asking::new(ctx, STAGE, wire, &config.endpoint, &texts(&prompt))?;
         let rules = DescribeRules {
             reject_safety: config.reject_safety.clone(),
@@ -117,8 +117,9 @@ impl Describer {
     }
 }
 
-fn texts(prompt: &str) -> Texts<'_> {
-    Texts { prompt, demonstrations: "", schema: SCHEMA, schema_name: "description" }
+fn texts(prompt: &Source) -> Texts<'_> {
+    let Source { text, schema } = prompt;
+    Texts { prompt: text, demonstrations: "", schema, schema_name: "description" }
 }
 
 fn data(image: &GroupImage) -> Data<'_> {
@@ -138,7 +139,7 @@ pub async fn forecast(
     wire: Wire,
     groups: &[Manifest],
 ) -> Result<Forecast, StageError> {
-    let prompt = text_of("describe.prompt", &config.describe.prompt, PROMPT)?;
+    let prompt = text_of(PROMPT_KEY, &config.describe.prompt, DESCRIBE_PROMPTS)?;
     let endpoint = &config.describe.endpoint;
     let mut forecast = Forecaster::new(config, run, STAGE, wire, endpoint, &texts(&prompt))?;
     for part in groups {

@@ -26,7 +26,7 @@ impl Others {
             Embedder::Clip(clip) => clip.load().await?,
             Embedder::Endpoint(asker) => asker.connect()?,
         }
-        Ok(Some(Self { embedder, made_by: made_by.hash() }))
+        Ok(Some(Self { embedder, made_by: made_by.name() }))
     }
 
     /// A short name for what makes the vectors.

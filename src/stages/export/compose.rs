@@ -160,7 +160,7 @@ pub async fn run(ctx: &Context, inputs: &Inputs) -> Result<Vec<Manifest>, StageE
         .with("export.hard_negatives", export.hard_negatives)
         .with("export.hard_negative_max_visual", export.hard_negative_max_visual)
         .with_inputs(&[&*inputs.groups, &inputs.descriptions, &inputs.pairs].concat())
-        .with("instructions", Fingerprint::new().with_inputs(&inputs.instructions).hash());
+        .with("instructions", Fingerprint::new().with_inputs(&inputs.instructions).name());
     let fingerprint = with_benchmarks(fingerprint, &ctx.config.decontaminate, &inputs.benchmarks);
     let table = open_table(&ctx.run, TRIPLET_PLAN, STAGE, &fingerprint).await?;
     let numbers: Vec<u32> = inputs.instructions.iter().map(|part| part.part).collect();

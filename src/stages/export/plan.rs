@@ -291,7 +291,7 @@ async fn session(mut session: Sql, composed: &[Manifest]) -> Result<Option<Sql>,
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }
-    session.register("rows", composed, "rows").await?;
+    session.register::<Planned>("rows", composed, "rows").await?;
     Ok(Some(session))
 }
 

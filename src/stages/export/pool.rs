@@ -6,7 +6,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 use serde::{Deserialize, Serialize};
 
-use super::compose::{Held, Locator};
+use super::compose::{Held, Locator, Planned};
 use super::plan::TRAIN_CLUSTERS;
 use super::shards::image_of;
 use super::{Inputs, STAGE, Shards};
@@ -50,7 +50,7 @@ async fn held_bytes(ctx: &Context, composed: &[Manifest]) -> Result<u64, StageEr
         return Ok(0);
     }
     let mut session = ctx.sql(1)?;
-    session.register("held", composed, "outbox").await?;
+    session.register::<Held>("held", composed, "outbox").await?;
     let sum = "SELECT CAST(sum(bytes) AS BIGINT) AS bytes FROM held";
     let rows = session.query::<Sum>(sum).await?.collect().await?;
     Ok(rows.first().map_or(0, |sum| sum.bytes.unsigned_abs()).max(1))
@@ -104,13 +104,13 @@ async fn query(
     parts: u32,
 ) -> Result<crate::store::RowStream<Shelved>, StageError> {
     let mut session = ctx.sql(1)?;
-    session.register("held", composed, "outbox").await?;
+    session.register::<Held>("held", composed, "outbox").await?;
     // All that is planned for train and not only what caps leave of it, as leaks are judged: so the
     // pool has every image of a test triplet.
     let known = if composed.iter().all(|part| part.rows("rows") == 0) {
         "SELECT CAST(NULL AS BIGINT) AS key"
     } else {
-        session.register("rows", composed, "rows").await?;
+        session.register::<Planned>("rows", composed, "rows").await?;
         TRAIN_CLUSTERS
     };
     let select = format!(

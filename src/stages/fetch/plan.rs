@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{STAGE, filter};
 use crate::config::Filter;
-use crate::record::{Reason, Reject};
+use crate::record::{Page, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
 use crate::table::columns::{optional, required, text};
-use crate::table::{ArchivedAt, FETCH_LIST, FetchTarget};
+use crate::table::{ArchivedAt, ArchivedImage, FETCH_LIST, FetchTarget, ImageUse};
 
 /// Plans over all parts of `pages` and `image_uses`.
 pub async fn run(
@@ -195,11 +195,11 @@ async fn fates(
     if uses.iter().all(|manifest| manifest.rows("rows") == 0) {
         return Ok(Ordered::empty());
     }
-    session.register("pages", pages, "rows").await?;
-    session.register("uses", uses, "rows").await?;
+    session.register::<Page>("pages", pages, "rows").await?;
+    session.register::<ImageUse>("uses", uses, "rows").await?;
     let has_archived = archives.iter().any(|manifest| manifest.rows("rows") > 0);
     if has_archived {
-        session.register("archives", archives, "rows").await?;
+        session.register::<ArchivedImage>("archives", archives, "rows").await?;
     }
     let plan = Plan { select: sql(filter, has_archived), key: &KEY, count: Some(COUNT.into()) };
     Ok(Ordered::new(session.plan(&plan).await?))

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::STAGE;
 use crate::config::Group;
-use crate::record::{Look, Occurrence, Reason, Reject};
+use crate::record::{ImageCluster, Look, Occurrence, Page, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
-use crate::table::OCCURRENCES;
 use crate::table::columns::{required, text};
+use crate::table::{ImageUse, OCCURRENCES};
 
 /// Plans over all parts of `pages`, `image_uses` and `image_clusters`.
 pub async fn run(
@@ -220,9 +220,9 @@ async fn plan(
     if !has_rows(uses) || !has_rows(clusters) {
         return Ok((Ordered::empty(), Boilerplate::new(), Repeated::new()));
     }
-    session.register("pages", pages, "rows").await?;
-    session.register("uses", uses, "rows").await?;
-    session.register("clusters", clusters, "rows").await?;
+    session.register::<Page>("pages", pages, "rows").await?;
+    session.register::<ImageUse>("uses", uses, "rows").await?;
+    session.register::<ImageCluster>("clusters", clusters, "rows").await?;
     let mut boilerplate = Boilerplate::new();
     let key = &["domain", "cluster_key"];
     let common = Plan { select: boilerplate_sql(config), key, count: None };

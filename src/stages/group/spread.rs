@@ -13,6 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::cluster::ImageRow;
 use crate::similarity::near::{
     Bucket, Crowded, Cut, Limits, MAX_RADIUS, NearError, Neighbours, Pairs, Room, within,
 };
@@ -46,7 +47,7 @@ impl Spread {
         images: &[Manifest],
         condition: String,
     ) -> Result<Self, StoreError> {
-        sql.register("images", images, "rows").await?;
+        sql.register::<ImageRow>("images", images, "rows").await?;
         Ok(Self { sql, condition })
     }
 

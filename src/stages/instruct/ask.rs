@@ -9,15 +9,13 @@ use super::gate::{
 use super::input::{Group, Groups, Known};
 use super::{Inputs, Outcomes, PartInput, STAGE, templated};
 use crate::config::{Config, InstructProvider};
-use crate::endpoint::{Forecast, Notes, PartReplies, Question, Wire};
+use crate::endpoint::{
+    DEMONSTRATIONS, Forecast, INSTRUCT_PROMPTS, Notes, PartReplies, Question, Wire,
+};
 use crate::record::{Instruction, Pair, Reason, Reject};
-use crate::stages::asking::{Asking, Forecaster, Rendered, Texts, text_of};
+use crate::stages::asking::{Asking, Forecaster, Rendered, Source, Texts, text_of};
 use crate::stages::context::{Context, StageError};
 use crate::store::RunDir;
-
-const PROMPT: &str = include_str!("../../../prompts/instruct.v1.md");
-const DEMONSTRATIONS: &str = include_str!("../../../prompts/instruct.v1.demonstrations.json");
-const SCHEMA: &str = include_str!("../../../schemas/instruct.json");
 
 /// The model with its prompt.
 pub struct Instructor {
@@ -146,14 +144,14 @@ impl<'a> Side<'a> {
 
 /// The files that the configuration names, or those built in.
 struct Files {
-    prompt: String,
-    demonstrations: String,
+    prompt: Source,
+    demonstrations: Source,
 }
 
 impl Files {
     fn read(config: &Config) -> Result<Self, StageError> {
         let config = &config.instruct;
-        let prompt = text_of("instruct.prompt", &config.prompt, PROMPT)?;
+        let prompt = text_of("instruct.prompt", &config.prompt, INSTRUCT_PROMPTS)?;
         let path = &config.demonstrations;
         let demonstrations = text_of("instruct.demonstrations", path, DEMONSTRATIONS)?;
         Ok(Self { prompt, demonstrations })
@@ -161,9 +159,9 @@ impl Files {
 
     fn texts(&self) -> Texts<'_> {
         Texts {
-            prompt: &self.prompt,
-            demonstrations: &self.demonstrations,
-            schema: SCHEMA,
+            prompt: &self.prompt.text,
+            demonstrations: &self.demonstrations.text,
+            schema: self.prompt.schema,
             schema_name: "instructions",
         }
     }

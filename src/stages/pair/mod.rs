@@ -177,4 +177,20 @@ mod tests {
         assert_ne!(of(|config| config.pair.min_visual = Bound::At(0.5)), before.hash());
         assert_ne!(of(|config| config.pair.similarity = By::Clip), before.hash());
     }
+
+    /// What "auto" stands for is hashed, so it never changes: another default is another word.
+    #[test]
+    fn bounds_of_vectors_are_those_of_25d6a2e() {
+        let before = Fingerprint::new()
+            .with("similarity", "clip")
+            .with("pair.min_visual", 0.8)
+            .with("pair.max_visual", 0.96)
+            .with("pair.min_text", 0.8)
+            .with("pair.max_text", 0.96)
+            .with("pair.max_pairs", 3)
+            .with("pair.direction", "forward")
+            .with("pair.window", 8)
+            .with_inputs(&[]);
+        assert_eq!(of(|config| config.pair.similarity = By::Clip), before.hash());
+    }
 }

@@ -100,8 +100,8 @@ impl Engine {
             .map_err(lost)?;
         let session = SessionContext::new_with_state(state.build());
         self.functions.iter().for_each(|function| session.register_udf(function.as_ref().clone()));
-        for (name, paths) in &sql.tables {
-            register(&session, name, paths).await.map_err(lost)?;
+        for table in &sql.tables {
+            register(&session, table).await.map_err(lost)?;
         }
         stream(&session, text).await.map_err(lost)
     }

@@ -367,3 +367,16 @@ fn vector_of(replies: &PartReplies, key: &str) -> Result<Outcome, StageError> {
     let problem = || StoreError::corrupt("replies/embed", format!("{key} is no vector"));
     Ok(Ok(vector.ok_or_else(problem)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vector that was paid for is found under its name of 25d6a2e.
+    #[test]
+    fn replies_are_kept_under_the_names_of_25d6a2e() {
+        let keys = Keys { model: "m".into(), images: "infinity", has_images: true };
+        let image = keys.image_id(&ImageId::of_digest(&[0; 32]));
+        assert_eq!(image, "629b65e6130298188075d178482c242f");
+    }
+}

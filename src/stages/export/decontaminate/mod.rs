@@ -121,3 +121,17 @@ impl std::fmt::Display for Match {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Settings};
+
+    #[test]
+    fn triplets_depend_on_benchmarks_as_in_25d6a2e() {
+        let config: Config = toml::from_str(Config::HISTORY.first).unwrap();
+        let benchmark = Benchmark { name: "cirr".into(), ..Benchmark::default() };
+        let all = with_benchmarks(Fingerprint::new(), &config.decontaminate, &[benchmark]);
+        assert_eq!(all.name(), "48752e1fc90e3541cc989ea15fcdfe22");
+    }
+}

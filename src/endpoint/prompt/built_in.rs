@@ -1,0 +1,118 @@
+//! Texts for models that come with the program, by name.
+//!
+//! They are never edited, because runs keep their names and replies are kept under hashes of them: a new
+//! text is a new file and one more entry at the end of its list. The first of a list is what an empty key
+//! stands for, in every version; a later default names its text.
+
+use std::path::Path;
+
+/// What stands before a name where a path could be.
+const PREFIX: &str = "built-in:";
+
+/// A text, and what its answers have to be.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// What it is called after `built-in:`.
+    pub name: &'static str,
+    /// The text.
+    pub text: &'static str,
+    /// JSON Schema of the answer; empty where the text is no prompt of its own. What is asked by a file of
+    /// the user's is answered by the schema of the first.
+    pub schema: &'static str,
+}
+
+/// What `describe.prompt` may name.
+pub const DESCRIBE_PROMPTS: &[BuiltIn] = &[BuiltIn {
+    name: "describe.v1",
+    text: include_str!("../../../prompts/describe.v1.md"),
+    schema: include_str!("../../../schemas/describe.json"),
+}];
+
+/// What `instruct.prompt` may name.
+pub const INSTRUCT_PROMPTS: &[BuiltIn] = &[BuiltIn {
+    name: "instruct.v1",
+    text: include_str!("../../../prompts/instruct.v1.md"),
+    schema: include_str!("../../../schemas/instruct.json"),
+}];
+
+/// What `instruct.demonstrations` may name.
+pub const DEMONSTRATIONS: &[BuiltIn] = &[BuiltIn {
+    name: "instruct.v1.demonstrations",
+    text: include_str!("../../../prompts/instruct.v1.demonstrations.json"),
+    schema: "",
+}];
+
+/// The text of a list that a key names, or none where it is a file's path. The error says which there are.
+pub fn built_in(list: &'static [BuiltIn], path: &Path) -> Result<Option<&'static BuiltIn>, String> {
+    if path.as_os_str().is_empty() {
+        return Ok(list.first());
+    }
+    let Some(name) = path.to_str().and_then(|path| path.strip_prefix(PREFIX)) else {
+        return Ok(None);
+    };
+    if let Some(text) = list.iter().find(|text| text.name == name) {
+        return Ok(Some(text));
+    }
+    let names: Vec<String> = list.iter().map(|text| format!("{PREFIX}{}", text.name)).collect();
+    Err(format!("no text is built in as {PREFIX}{name}; there is {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// sha256 of every text. Add lines; change none.
+    const NEVER_EDITED: &[(&str, &str)] = &[
+        ("describe.v1", "a66a1b178ef2262870324e1e1a521f71c4af16fae3416e09f58ecc9b19c58cd6"),
+        (
+            "answers to describe.v1",
+            "5c8fb208638b611a685009c4020aa61f688c012c581cf2bb83618e028a701d82",
+        ),
+        ("instruct.v1", "28865e96690bfb7e40d87316e7b8bac249ef56f3002fdb92d58087f8529b8a40"),
+        (
+            "answers to instruct.v1",
+            "368a48a821ab1d7d94a6b41a84a8327c01beb48c846c5e7d618f640b218f29f7",
+        ),
+        (
+            "instruct.v1.demonstrations",
+            "13ecf4db89a6cd3efd20a3d9cbe22b3b3c6cb10a95233543a94353700ef6b4a6",
+        ),
+    ];
+
+    #[test]
+    fn no_text_that_is_built_in_is_ever_edited() {
+        let lists = [DESCRIBE_PROMPTS, INSTRUCT_PROMPTS, DEMONSTRATIONS];
+        let mut found = Vec::new();
+        for BuiltIn { name, text, schema } in lists.into_iter().flatten() {
+            found.push(((*name).to_owned(), hex::encode(Sha256::digest(text))));
+            if !schema.is_empty() {
+                found.push((format!("answers to {name}"), hex::encode(Sha256::digest(schema))));
+            }
+        }
+        let known = |(name, hash): &(String, String)| {
+            NEVER_EDITED.iter().any(|known| known == &(name.as_str(), hash.as_str()))
+        };
+        let other: Vec<_> = found.iter().filter(|found| !known(found)).collect();
+        assert!(
+            other.is_empty(),
+            "{other:?}: a text that runs and kept replies go by was edited; put it back, and make a new \
+             file and a new name of what is new. A new text is one more line of NEVER_EDITED"
+        );
+        assert_eq!(found.len(), NEVER_EDITED.len(), "a text is gone that runs may go by");
+    }
+
+    #[test]
+    fn empty_is_the_first_and_an_unknown_name_lists_those_there_are() {
+        let of = |path: &str| built_in(INSTRUCT_PROMPTS, Path::new(path));
+        let name = |path: &str| of(path).unwrap().map(|text| text.name);
+        assert_eq!(name(""), Some("instruct.v1"));
+        assert_eq!(name("built-in:instruct.v1"), Some("instruct.v1"));
+        assert_eq!(name("instruct.v1"), None, "a file may be called so");
+        assert_eq!(
+            of("built-in:instruct.v0").unwrap_err(),
+            "no text is built in as built-in:instruct.v0; there is built-in:instruct.v1"
+        );
+    }
+}
