@@ -109,7 +109,7 @@ pub(super) enum Reply {
     Redirect(Url),
 }
 
-/// The same as it came, with the body's content codings still on.
+/// Response of one exchange, its body still under its content codings.
 pub(super) enum Received {
     Body(Fetched),
     Redirect(Url),

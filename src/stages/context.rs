@@ -189,7 +189,7 @@ pub enum StageError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Ctrl-C. What was done is kept.
-    #[error("interrupted; run again with the same --out to go on")]
+    #[error("interrupted; run again with the same --out to resume")]
     Interrupted,
     /// The table was begun with another configuration.
     #[error("{}", differs(.table, .stage, .mismatch))]
@@ -202,7 +202,7 @@ pub enum StageError {
         mismatch: Mismatch,
     },
     /// An archive or table that cannot be read now.
-    #[error("reading {name}: {problem}; run again with the same --out to go on")]
+    #[error("reading {name}: {problem}; run again with the same --out to resume")]
     Input {
         /// Path or URL.
         name: String,
@@ -299,12 +299,12 @@ fn differs(table: &str, stage: &str, mismatch: &Mismatch) -> String {
     if mismatch.is_of_later_version() {
         return format!(
             "{table} was made by a later version (table format {committed}, and this one knows formats up to \
-             {wanted}); use that version, another --out, or --redo {stage} to make it anew"
+             {wanted}); use that version, another --out, or --redo {stage} to rebuild it"
         );
     }
     format!(
         "{table} was begun with {key} = {committed}, and now it is {wanted}; use the old value, another \
-         --out, or --redo {stage} to make it anew"
+         --out, or --redo {stage} to rebuild it"
     )
 }
 
@@ -327,7 +327,7 @@ pub async fn open_table<R: Row>(
             if let Some(format) = opened.older_format() {
                 tracing::info!(
                     "{table} is in table format {format} and stays so: columns that it lacks are read as \
-                     null; --redo {stage} --dry-run says what making it anew takes and costs"
+                     null; --redo {stage} --dry-run says what rebuilding it takes and costs"
                 );
             }
             Ok(opened)
