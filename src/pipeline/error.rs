@@ -23,7 +23,7 @@ pub enum RunError {
     Seed {
         /// As given.
         seed: String,
-        /// What is wrong with it.
+        /// Problem with the seed.
         problem: String,
     },
     /// A file that cannot be used.
@@ -33,7 +33,7 @@ pub enum RunError {
         flag: &'static str,
         /// As given, or as its list has it.
         name: String,
-        /// What is wrong with it.
+        /// Problem with the file.
         problem: String,
     },
     /// Neither flags nor the run directory name a seed or file.
@@ -84,7 +84,7 @@ pub enum RunError {
     /// No dataset lies there.
     #[error("{}: no such folder; give the folder of shards", .0.display())]
     NoDataset(PathBuf),
-    /// Tar files need images, and the exported triplets have none.
+    /// Tar files need images, and the exported shards hold no images.
     #[error(
         "these triplets have no images (export.images = \"none\"): give --redo with \
          --set export.images=bytes"
