@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::metrics;
 
-/// Where it answers.
+/// Path of the metrics.
 const PATH: &str = "/metrics";
 /// Connections at a time: a collector or two, and a person.
 const CONNECTIONS: usize = 8;
