@@ -1,4 +1,4 @@
-//! A folder of drawn pictures, so that processes which serve the same world draw each picture once.
+//! A folder of drawn images, so that processes which serve the same world draw each image once.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use crate::picture::Picture;
 use crate::rng::hash;
 
-/// Files of pictures by what they show. Files are never replaced, so another version of the drawing
-/// code needs another folder.
+/// Image files, named by the hash of what they show. Files are never replaced, so another version of
+/// the drawing code needs another folder.
 #[derive(Clone, Debug)]
 pub struct Drawn {
     folder: PathBuf,
@@ -24,7 +24,7 @@ impl Drawn {
         Self { folder: folder.into() }
     }
 
-    /// Returns the file of a picture; draws it where no process has.
+    /// Returns the bytes of an image file, which is drawn if no process has drawn it yet.
     pub fn bytes(&self, picture: &Picture) -> Result<Vec<u8>> {
         let key = format!("{picture:?}");
         let [high, low] = [1, 2].map(|seed| hash(seed, key.as_bytes()));

@@ -28,7 +28,7 @@ const CACHE_BYTES: usize = 256 << 20;
 /// One request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// When it came in.
+    /// Time of arrival.
     pub time: SystemTime,
     /// The Host header, without its port.
     pub host: String,
@@ -43,14 +43,14 @@ pub struct Access {
 /// A world that is being served. Dropping it ends the service.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens.
+    /// Address that the server listens on.
     pub addr: SocketAddr,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// How long a client should wait.
+/// Timeouts for clients of a world, in seconds.
 struct Limits {
     read_s: f64,
     total_s: f64,
@@ -85,7 +85,7 @@ impl World {
         self.serve_drawn(addr, None).await
     }
 
-    /// Serves the world with pictures from a folder, which other processes may share.
+    /// Serves the world with images from a folder, which other processes may share.
     pub async fn serve_drawn(self, addr: SocketAddr, drawn: Option<Drawn>) -> Result<Running> {
         let listener =
             TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
@@ -147,8 +147,8 @@ impl Running {
     pub fn config(&self) -> String {
         let Limits { read_s, total_s } = Limits::of(self.world());
         let mut text = format!(
-            "# Written by demo-world: everything is on this machine, so nobody needs sparing, and the\n\
-             # machine may be busy with else.\n\
+            "# Written by demo-world: everything is on this machine, so requests need no pauses, and\n\
+             # the machine may be busy with other work.\n\
              [http]\nconcurrency = 16\nhost_rate = 1000.0\nhost_concurrency = 8\n\
              connect_timeout_s = {read_s:?}\nread_timeout_s = {read_s:?}\n\
              total_timeout_s = {total_s:?}\nmax_backoff_s = 3.0\n\n[http.resolve]\n",

@@ -63,7 +63,7 @@ impl Default for Crawl {
     }
 }
 
-/// How far a crawl goes from its seeds.
+/// Hosts that a crawl follows links to, seen from its seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {

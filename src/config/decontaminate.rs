@@ -1,4 +1,4 @@
-//! `[decontaminate]`: benchmarks whose images a data set must not show.
+//! `[decontaminate]`: benchmarks whose images a dataset must not show.
 
 use std::path::PathBuf;
 
@@ -41,13 +41,13 @@ impl Default for Decontaminate {
 }
 
 impl Decontaminate {
-    /// Whether there is anything to keep out.
+    /// Returns true if benchmarks are configured.
     pub fn is_wanted(&self) -> bool {
         !self.benchmarks.is_empty()
     }
 
-    /// Makes paths hold wherever a run is gone on with from. What is not there stays as it was written,
-    /// for the message.
+    /// Makes paths absolute, so that a run can be resumed in any working directory. The path of a missing
+    /// file is unchanged, for the error message.
     pub fn settle(&mut self) {
         for path in &mut self.benchmarks {
             if let Ok(whole) = path.canonicalize() {

@@ -35,8 +35,8 @@ impl Default for Embed {
 }
 
 impl Embed {
-    /// Makes a path of weights hold wherever a run is gone on with from. What is not there stays as it was
-    /// written, for the message.
+    /// Makes the path of weights absolute, so that a run can be resumed in any working directory. The path
+    /// of a missing file is unchanged, for the error message.
     pub fn settle(&mut self) {
         let is_path = !self.weights.is_empty() && !self.weights.contains("://");
         let whole = Path::new(&self.weights).canonicalize().ok().filter(|_| is_path);
@@ -45,13 +45,13 @@ impl Embed {
         }
     }
 
-    /// Whether images get vectors, or are compared without.
+    /// Returns true if images get embeddings.
     pub fn has_images(&self, pair: &Pair) -> bool {
         pair.similarity == Similarity::Clip || self.images != EmbedImages::None
     }
 }
 
-/// How an endpoint is sent images.
+/// Form in which images are sent to an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbedImages {

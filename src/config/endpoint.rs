@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Flag, Safety};
 
-/// Who says what an image shows.
+/// Provider of descriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DescribeProvider {
@@ -22,7 +22,7 @@ pub enum DescribeProvider {
     Batch,
 }
 
-/// Who writes instructions.
+/// Provider of instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstructProvider {
@@ -37,7 +37,7 @@ pub enum InstructProvider {
     Batch,
 }
 
-/// How the answer's shape is asked for.
+/// Field of a request that asks for the schema of the reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseFormat {
@@ -213,7 +213,7 @@ impl Default for Instruct {
     }
 }
 
-/// What a million tokens of a model cost.
+/// Prices of a million tokens of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {

@@ -33,7 +33,7 @@ pub const SLURM_TASK: &str = "SLURM_ARRAY_TASK_ID";
 /// The first index of a Slurm array.
 pub const SLURM_FIRST_TASK: &str = "SLURM_ARRAY_TASK_MIN";
 
-/// What opens the pages of `mine serve` and `search serve` from another machine; made up where there is none.
+/// Token that opens the pages of `mine serve` and `search serve` from another machine; random if not set.
 pub const TOKEN: &str = "MAGICLENS_TOKEN";
 
 /// Names with the prefix that are not configuration keys. Every other one must be.

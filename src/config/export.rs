@@ -42,7 +42,7 @@ impl Default for Export {
     }
 }
 
-/// What an export has of its images.
+/// Form in which an export holds its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportImages {

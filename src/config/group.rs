@@ -1,4 +1,4 @@
-//! `[group]`: near-duplicates, and which images and pages are of use.
+//! `[group]`: near-duplicates, and the images and pages that are used.
 
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ pub struct GroupPlaceKeys {
 }
 
 impl Group {
-    /// What `image_clusters` depends on.
+    /// Returns the keys that `image_clusters` depends on.
     pub fn of_images(&self) -> GroupImageKeys {
         GroupImageKeys {
             hash_radius: self.hash_radius,
@@ -91,7 +91,7 @@ impl Group {
         }
     }
 
-    /// What `occurrences` depends on.
+    /// Returns the keys that `occurrences` depends on.
     pub fn of_places(&self) -> GroupPlaceKeys {
         GroupPlaceKeys {
             boilerplate_share: self.boilerplate_share,

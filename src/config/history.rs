@@ -1,12 +1,12 @@
-//! What became of keys since the first version whose runs are resumed, which is commit 25d6a2e: so that
-//! runs and paid replies of any version survive every later change.
+//! History of the configuration keys since commit 25d6a2e, the first version whose runs are resumed. It
+//! keeps runs and paid replies of every version valid under later ones.
 //!
-//! What decides over a table or a reply is hashed by name and value of its keys. A key of the first version
+//! The keys that a table or a reply depends on are hashed by name and value. A key of the first version
 //! is hashed always. A key added later is hashed only where it differs from the default that it was
 //! introduced with, so its arrival changes no hash. A renamed key is hashed under its first name.
 //!
-//! A run directory keeps its whole configuration. What is not in there is a key that came later, and stands
-//! at the default that it was introduced with, whatever the default is today.
+//! A run directory keeps its whole configuration. A key that is absent from it was added later and takes
+//! the default that it was introduced with, whatever the default is today.
 
 use serde_json::Value as Json;
 use toml::{Table, Value};
@@ -20,8 +20,8 @@ pub struct History {
     pub introduced: &'static [Introduced],
     /// Keys that had other names.
     pub renamed: &'static [Renamed],
-    /// Keys that there were once: passed over in what a run keeps. One that was hashed has to go on being
-    /// hashed, as a constant.
+    /// Removed keys, which are ignored in the configuration that a run keeps. A removed key that was hashed
+    /// must still be hashed, as a constant.
     pub removed: &'static [&'static str],
 }
 
@@ -39,12 +39,12 @@ pub struct Introduced {
 pub struct Renamed {
     /// The present name, dotted.
     pub key: &'static str,
-    /// Its names in the past, the first one first: that is the one it is hashed under. All are still read.
+    /// Former names, oldest first. The key is hashed under the oldest one, and all of them are still read.
     pub once: &'static [&'static str],
 }
 
 impl History {
-    /// That of [`Config`](super::Config).
+    /// History of [`Config`](super::Config).
     pub const CURRENT: Self = Self {
         first: include_str!("defaults.25d6a2e.toml"),
         introduced: &[],
@@ -52,11 +52,11 @@ impl History {
         removed: &[],
     };
 
-    /// That of a configuration without one.
+    /// Empty history, for a configuration whose keys never changed.
     pub const NONE: Self = Self { first: "", introduced: &[], renamed: &[], removed: &[] };
 
-    /// A key as it is hashed: its first name and its value, or nothing where it came later and has the default
-    /// that it came with. A table as value is a section, whose keys are treated alike.
+    /// Returns a key as it is hashed, under its first name. A key that was added later and has the default
+    /// that it was introduced with is not hashed. If the value is a table, the rule applies to each key in it.
     pub fn hashed(&self, key: &str, value: Json) -> Option<(String, Json)> {
         if self.is_introduced_default(key, &value) {
             return None;
@@ -73,7 +73,8 @@ impl History {
         Some((name, Json::Object(inner.collect())))
     }
 
-    /// Whether a key came later and has the default that it came with. The key may have any of its names.
+    /// Returns true if a key was added later and has the default that it was introduced with. The key may
+    /// be given by any of its names.
     pub fn is_introduced_default(&self, key: &str, value: &Json) -> bool {
         let is_it = |later: &&Introduced| later.key == key || self.first_name(later.key) == key;
         let later = self.introduced.iter().find(is_it);
@@ -86,8 +87,8 @@ impl History {
         self.renamed.iter().find_map(of).unwrap_or_else(|| key.to_owned())
     }
 
-    /// Moves what a table sets by names of the past to their present names. Where both are set the present
-    /// one counts. Gives each name that was found, with the present one.
+    /// Renames the former names in a table to the present ones. Where both are set, the present one wins.
+    /// Returns each former name that was found, with the present one.
     pub(super) fn modernise(&self, table: &mut Table) -> Vec<(&'static str, &'static str)> {
         let mut found = Vec::new();
         for Renamed { key, once } in self.renamed {
@@ -102,7 +103,8 @@ impl History {
         found
     }
 
-    /// Makes whole what a run keeps: what it lacks is as it was before there was a key for it.
+    /// Completes the configuration that a run keeps: a missing key takes the default that it was introduced
+    /// with.
     pub(super) fn complete(&self, kept: &mut Table) -> Result<(), toml::de::Error> {
         let mut whole: Table = self.first.parse()?;
         self.modernise(&mut whole);

@@ -1,26 +1,26 @@
-//! Which keys exist, learned from the default configuration, and which ones look alike.
+//! The keys that exist, read from the default configuration, and the ones that look alike.
 
 use toml::{Table, Value};
 
 use super::{History, Settings};
 
-/// How alike two names must be to be offered, from 0 to 1.
+/// Least similarity of a name that is suggested for a mistyped one, from 0 to 1.
 const ALIKE: f64 = 0.6;
 
-/// How much less alike than the best name others may be.
+/// Most that the similarity of a suggested name may be below that of the best one.
 const WORSE: f64 = 0.1;
 
-/// How many names are offered for one that does not exist.
+/// Number of names suggested for one that does not exist, at most.
 const OFFERED: usize = 3;
 
 /// The sections and keys of a configuration, with their defaults and what values they take.
 pub(super) struct Keys {
     defaults: Table,
-    /// Where all of them are listed, in words.
+    /// Place where all keys are listed, as worded in error messages.
     pub(super) listed: &'static str,
-    /// Says why a text is not such a configuration.
+    /// Returns an error that says why a text is not such a configuration.
     pub(super) fits: fn(&str) -> Result<(), toml::de::Error>,
-    /// What became of them since older versions.
+    /// Changes of the keys since older versions.
     pub(super) history: &'static History,
 }
 

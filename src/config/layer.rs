@@ -9,18 +9,18 @@ use super::env;
 use super::keys::Keys;
 use super::load::ConfigError;
 
-/// Where a value was set; part of every error message.
+/// Layer that set a value; part of every error message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A configuration file.
     File(PathBuf),
-    /// What the run directory keeps.
+    /// The configuration that the run directory keeps.
     RunDir,
     /// An environment variable, by name.
     Env(String),
     /// `--set`, or a flag that stands for one.
     Flag(String),
-    /// Nobody set it.
+    /// The default; no layer sets the value.
     Default,
 }
 
@@ -95,7 +95,7 @@ impl Layer {
         Self::assignment(key.trim(), value.trim(), origin, keys)
     }
 
-    /// Reads an environment variable; `None` where it is none of ours.
+    /// Reads an environment variable; returns `None` if it sets no configuration key.
     pub(super) fn env(name: &str, value: &str, keys: &Keys) -> Option<Result<Self, ConfigError>> {
         let key = name.strip_prefix(env::PREFIX)?;
         if env::NOT_KEYS.contains(&name) {
@@ -125,7 +125,7 @@ impl Layer {
         Ok(Self { origin, table, renamed })
     }
 
-    /// Warns of names of the past; nobody wrote those that the run directory keeps.
+    /// Warns of former names of keys, except in the run directory, which the user does not edit.
     pub(super) fn warn(&self) {
         if self.origin == Origin::RunDir {
             return;
@@ -136,7 +136,7 @@ impl Layer {
         }
     }
 
-    /// Whether this layer sets a dotted key.
+    /// Returns true if this layer sets a dotted key.
     pub(super) fn sets(&self, key: &str) -> bool {
         let mut parts = key.split('.');
         let first = parts.next().and_then(|part| self.table.get(part));

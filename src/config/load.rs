@@ -19,19 +19,19 @@ pub enum ConfigError {
     UnknownKey {
         /// Dotted key.
         key: String,
-        /// Where it was set.
+        /// Layer that set the key.
         origin: Origin,
-        /// What was perhaps meant, spelled as `origin` wants it.
+        /// Similar keys that exist, in the spelling of `origin`.
         close: Vec<String>,
-        /// Where all keys are listed.
+        /// Place where all keys are listed.
         listed: &'static str,
     },
     /// Not TOML, or a value of the wrong type.
     #[error("{origin}: {problem}")]
     Invalid {
-        /// Where it was set.
+        /// Layer that is malformed.
         origin: Origin,
-        /// The parser's words.
+        /// The parser's message.
         problem: String,
     },
     /// A value out of its range.
@@ -39,20 +39,20 @@ pub enum ConfigError {
     Value {
         /// Dotted key.
         key: &'static str,
-        /// What would be right.
+        /// The values that would be accepted.
         problem: String,
-        /// Where it was set.
+        /// Layer that set the value.
         origin: Origin,
     },
     /// The file named with `--config` is not there.
     #[error("{}: no such configuration file", .0.display())]
     Missing(PathBuf),
-    /// A file that is there and cannot be read.
+    /// A file that exists but cannot be read.
     #[error("{}: cannot be read: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Error of the read.
         error: std::io::Error,
     },
 }
@@ -69,23 +69,23 @@ fn offer(close: &[String], listed: &str) -> String {
 pub struct OutOfRange {
     /// Dotted key.
     pub key: &'static str,
-    /// What would be right.
+    /// The values that would be accepted.
     pub problem: &'static str,
 }
 
 /// Sections of keys, each with a default: what [`Layers`] are merged into. Unknown keys are refused.
 pub trait Settings: Default + Serialize + DeserializeOwned {
-    /// Where all keys are listed, in the words of an error message.
+    /// Place where all keys are listed, as worded in error messages.
     const LISTED: &'static str;
 
-    /// What became of keys since older versions.
+    /// Changes of the keys since older versions.
     const HISTORY: &'static History = &History::NONE;
 
     /// Refuses values out of range, with the key and what would be right.
     fn check(&self) -> Result<(), OutOfRange>;
 }
 
-/// Where values come from, the weakest first. The environment stands between `file` and `flags`.
+/// Sources of values, the weakest first. The environment ranks between `file` and `flags`.
 ///
 /// ```
 /// use magiclens::config::{Config, Layers};
@@ -103,7 +103,8 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 pub struct Layers {
     /// `pipeline.toml` of the working directory; it need not exist.
     pub found: Option<PathBuf>,
-    /// What the run directory keeps, as TOML: stronger than a file that merely lies around.
+    /// Configuration that the run directory keeps, as TOML. It overrides `pipeline.toml` in the working
+    /// directory.
     pub run_dir: Option<String>,
     /// The file named with `--config`; it must exist.
     pub file: Option<PathBuf>,

@@ -43,8 +43,8 @@ impl Default for Pair {
 }
 
 impl Pair {
-    /// The bounds in force: what is set, else what fits the similarity. `images` is what an embeddings
-    /// endpoint is sent of them.
+    /// Returns the bounds in effect: the configured ones, else those that suit the similarity. `images` is
+    /// the form in which an embeddings endpoint receives images.
     pub fn bounds(&self, images: EmbedImages) -> Bounds {
         let is_text_only = self.similarity == Similarity::Endpoint && images == EmbedImages::None;
         let visual = match self.similarity {
@@ -213,7 +213,7 @@ impl From<Bound> for Written {
     }
 }
 
-/// Which image of a pair is the query.
+/// Choice of the query image of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {

@@ -1,4 +1,4 @@
-//! `[plan]`: prices and machines that `mine plan` reckons with. Nothing else reads them.
+//! `[plan]`: prices and machines for the estimates of `mine plan`. Nothing else reads them.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Refuses what nothing can be reckoned with.
+    /// Refuses values that no estimate can be made with.
     pub(super) fn check(&self) -> Result<(), OutOfRange> {
         let positive = [("plan.hours", self.hours), ("plan.utilisation", self.utilisation)];
         for (key, value) in positive {

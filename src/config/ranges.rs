@@ -1,4 +1,4 @@
-//! What values may be: each key's range, and keys that belong together.
+//! Checks of values: the range of each key, and rules between keys.
 
 use super::{
     Config, DescribeProvider, History, InstructProvider, OutOfRange, Settings, Similarity,

@@ -25,7 +25,7 @@ impl Default for Run {
 }
 
 impl Run {
-    /// CPU threads in force.
+    /// Number of CPU threads in effect.
     pub fn threads(&self) -> usize {
         match self.cpu_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -1,4 +1,4 @@
-//! Which slice of a run a process is given, by hand or by what starts many of it.
+//! The slice of a run that a process works on, set by hand or by the scheduler that starts it.
 
 use super::env;
 use crate::record::Slice;

@@ -71,7 +71,7 @@ impl Connection {
         self.key.is_some()
     }
 
-    /// Sends one request of a question and reads what comes back, within the time for one request.
+    /// Sends one request and reads the response, within the time limit of one attempt.
     pub async fn exchange(&self, ask: &Ask, body: Vec<u8>) -> Sent {
         within(self.limit, self.exchange_untimed(ask, body)).await.unwrap_or_else(|_| {
             let detail = format!("no answer within {:?}", self.limit);

@@ -97,7 +97,7 @@ pub enum ModelError {
         has_key: bool,
     },
     /// The endpoint stopped answering.
-    #[error("{url}: {problem}; run again to go on (last: {last})")]
+    #[error("{url}: {problem}; run again to resume (last: {last})")]
     Down {
         /// The endpoint.
         url: String,
@@ -110,7 +110,7 @@ pub enum ModelError {
     #[error(transparent)]
     Budget(#[from] BudgetSpent),
     /// Ctrl-C, or another call found one of the above.
-    #[error("interrupted; run again with the same --out to go on")]
+    #[error("interrupted; run again with the same --out to resume")]
     Halted,
 }
 
@@ -385,7 +385,7 @@ impl Model {
         })
     }
 
-    /// Whether another try is granted; waits for its time.
+    /// Returns true if a retry is allowed, after waiting for the backoff.
     async fn may_retry(&self, pauses: &mut Pauses, limit: &mut TimeLimit) -> bool {
         let Some(pause) = pauses.next() else { return false };
         if !self.quota.try_take(1) || pause >= limit.left() {

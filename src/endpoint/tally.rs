@@ -15,7 +15,7 @@ use crate::config::{Budget, Price};
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error(
     "{key} = {cap} would be passed: {spent} spent, {reserved} asked for now; raise it and run again \
-     to go on"
+     to resume"
 )]
 pub struct BudgetSpent {
     key: &'static str,
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "budget.max_tokens = 100 would be passed: 60 spent, 41 asked for now; raise it and run \
-             again to go on"
+             again to resume"
         );
         tally.settle(Price::default(), usage(10, 2));
         drop(first);

@@ -1,4 +1,4 @@
-//! Which addresses are not public, by the IANA special-purpose registries, as tables.
+//! Tables of the addresses that are not public, by the IANA special-purpose registries.
 //!
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and its IPv6 sibling.
 
@@ -39,7 +39,7 @@ const NAT64_LOCAL: Ipv6Net = v6([0x64, 0xff9b, 1], 48);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 16);
 const TEREDO: Ipv6Net = v6([0x2001, 0, 0], 32);
 
-/// What is not public inside [`GLOBAL_V6`], and names for what lies outside of it.
+/// Ranges inside [`GLOBAL_V6`] that are not public, and names of ranges outside of it.
 const RESERVED_V6: &[(Ipv6Net, &str)] = &[
     (TEREDO, "a Teredo tunnel"),
     (v6([0x2001, 0, 0], 23), "reserved for protocols"),
@@ -54,7 +54,7 @@ const RESERVED_V6: &[(Ipv6Net, &str)] = &[
     (v6([0xff00, 0, 0], 8), "multicast"),
 ];
 
-/// Where clouds hand out credentials: never asked, whatever is allowed.
+/// Addresses at which clouds provide credentials: never requested, whatever is allowed.
 const METADATA_V4: &[Ipv4Addr] = &[
     Ipv4Addr::new(169, 254, 169, 254), // AWS, Google, Azure, Oracle, OpenStack, DigitalOcean…
     Ipv4Addr::new(169, 254, 169, 253), // AWS, DNS
@@ -89,7 +89,7 @@ const METADATA_NAMES: &[&str] = &[
     "metadata.tencentyun.com",
 ];
 
-/// Why `ip` is not a public address, or `None` where it is one.
+/// Returns the reason why `ip` is not a public address; `None` for a public one.
 pub(super) fn not_public(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => find_v4(ip),
@@ -100,7 +100,7 @@ pub(super) fn not_public(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// Whether `ip`, or an IPv4 address that it wraps in any known way, hands out credentials.
+/// Returns true if `ip`, or an IPv4 address that it wraps in any known way, provides credentials.
 pub(super) fn is_metadata(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => METADATA_V4.contains(&ip),
@@ -110,7 +110,7 @@ pub(super) fn is_metadata(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a lower-case name without a final dot is one that clouds serve credentials under.
+/// Returns true if a lower-case name without a final dot is one that clouds serve credentials under.
 pub(super) fn is_metadata_name(name: &str) -> bool {
     METADATA_NAMES.contains(&name)
 }
@@ -120,7 +120,7 @@ pub(super) fn mapped(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     ip.to_ipv4_mapped()
 }
 
-/// What a NAT64 gateway on the well-known prefix turns `ip` into.
+/// Returns the IPv4 address that a NAT64 gateway on the well-known prefix translates `ip` to.
 fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     NAT64.contains(&ip).then(|| tail(ip))
 }

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 /// Bodies that wait for a CPU, over all hosts. Each entry is dropped when its work is done, which
-/// takes no request: so whoever waits for room never waits for himself.
+/// takes no request: so a task that waits for room never waits for itself.
 pub struct Backlog {
     waiting: watch::Sender<usize>,
     limit: usize,

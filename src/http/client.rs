@@ -29,7 +29,7 @@ use crate::record::{Reason, host_key};
 
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// Why no client could be made.
+/// Error of creating a client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// `crawl.contact` cannot go into a header.
@@ -40,7 +40,7 @@ pub enum ClientError {
     Setup(#[from] reqwest::Error),
 }
 
-/// Where a request led.
+/// Outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A body.
@@ -60,7 +60,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with the limits of `config`. Installs rustls' ring provider where there is none.
+    /// Creates a client with the limits of `config`. Installs rustls' ring provider if no other is installed.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
         Self::with_lookup(config, system_lookup())
     }
@@ -101,19 +101,19 @@ impl Client {
         self.follow(url, seen, Ask::of(kind, &self.config), ours).await
     }
 
-    /// Reads a file that somebody named, as it lies there: all of it, or `range`.
+    /// Reads a file that the user named, without decoding: all of it, or `range`.
     pub fn download(&self, url: &Url, range: Option<Range<u64>>) -> Download<'_> {
         Download::new(self, url, range)
     }
 
-    /// What robots.txt of the URL's host says, fetched where it is not known or a day old.
+    /// Returns the rules of robots.txt of the URL's host, fetched if they are unknown or a day old.
     pub async fn robots(&self, url: &Url) -> Result<Arc<Rules>, FetchError> {
         self.policy.check_url(url)?;
         Ok(self.rules(&self.host(url), url).await)
     }
 
-    /// What was said about `url` outside of its body: by the answer's headers and, where TDM
-    /// reservations are honoured, by its host's well-known file.
+    /// Returns the opt-outs of `url` outside of its body: those of the response's headers and, where TDM
+    /// reservations are honoured, those of its host's well-known file.
     pub async fn directives(&self, url: &Url, headers: &HeaderMap) -> Directives {
         let mut found = Directives::from_headers(headers, &self.tokens);
         if !found.tdm && self.config.crawl.opt_outs.contains(&OptOut::Tdmrep) {
@@ -137,7 +137,7 @@ impl Client {
         &self.hosts
     }
 
-    /// Where bodies are entered while they wait for a CPU; when it is full, no request is sent.
+    /// Returns the backlog of bodies that wait for a CPU; while it is full, no request is sent.
     pub fn backlog(&self) -> &Backlog {
         &self.exchange.backlog
     }
@@ -147,7 +147,7 @@ impl Client {
         self.exchange.sent()
     }
 
-    /// What went over the network so far.
+    /// Returns the network traffic so far.
     pub fn traffic(&self) -> &Traffic {
         &self.exchange.traffic
     }

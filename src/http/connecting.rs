@@ -1,4 +1,4 @@
-//! Sending a request through a connection that no clock of ours has ended.
+//! Sends a request, and connects again if the connect timeout passed while this process did not run.
 
 use std::time::Duration;
 
@@ -9,9 +9,8 @@ use crate::telemetry::TimeLimit;
 /// Connections tried for one request.
 const TRIES: usize = 4;
 
-/// Sends a request. reqwest itself times its connections, by the clock: one that was too late while this
-/// process did not run says nothing of the host and is tried again, since no request has gone out by
-/// then.
+/// Sends a request. reqwest limits the time to connect by the wall clock, so a connect timeout while this
+/// process did not run says nothing about the host. It is retried, because no request was sent yet.
 pub async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
     for _ in 1..TRIES {
         let Some(copy) = request.try_clone() else { break };

@@ -1,6 +1,6 @@
-//! One large file as a stream: what breaks off is gone on with by a range request (RFC 9110, 14).
+//! One large file as a stream: a broken transfer is continued by a range request (RFC 9110, 14).
 //!
-//! For files that somebody names, such as archives: no robots.txt is asked for, no content coding
+//! For files that the user names, such as archives: no robots.txt is requested, no content coding
 //! is undone, and there is no cap but the caller's. Addresses, redirects, rates and retries are as
 //! for everything else.
 
@@ -34,7 +34,7 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Reads `range` of the file at `url`; all of it where there is none.
+    /// Reads `range` of the file at `url`; all of it without a range.
     pub(super) fn new(client: &'a Client, url: &Url, range: Option<Range<u64>>) -> Self {
         let http = client.settings();
         Self {
@@ -66,7 +66,7 @@ impl<'a> Download<'a> {
             let Some(pause) = self.pauses.after(&error) else {
                 return Err(error.within(self.url.as_str()));
             };
-            tracing::debug!(url = %self.url, at = self.at, %error, ?pause, "going on with the file");
+            tracing::debug!(url = %self.url, at = self.at, %error, ?pause, "resuming the download");
             tokio::time::sleep(pause).await;
         }
     }
@@ -109,7 +109,7 @@ impl<'a> Download<'a> {
         headers
     }
 
-    /// Refuses an answer that does not go on where the file was left.
+    /// Refuses a response that does not continue where the file was left.
     fn check(&mut self, response: &Response) -> Result<(), FetchError> {
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
         if is_part == (self.at > 0 || self.end.is_some()) {
@@ -119,8 +119,8 @@ impl<'a> Download<'a> {
             return Ok(());
         }
         let detail = match self.etag {
-            Some(_) => "the file changed while it was read, or ranges of it cannot be had",
-            None => "ranges of the file cannot be had",
+            Some(_) => "the file changed while it was read, or the server does not support ranges",
+            None => "the server does not support ranges of the file",
         };
         Err(FetchError::new(Reason::BodyBroken, detail))
     }

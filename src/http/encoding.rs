@@ -16,7 +16,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const MAX_GZIP_MEMBERS: usize = 4096;
 const CHUNK: usize = 16 << 10;
 
-/// Why a body could not be decoded.
+/// Error of decoding a body.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than the cap, in the end or between two layers.
@@ -27,7 +27,7 @@ pub enum DecodeError {
     Broken {
         /// The Content-Encoding.
         coding: String,
-        /// What the decoder said.
+        /// Error of the decoder.
         source: io::Error,
     },
     /// A coding that is not decoded, or too many of them.
@@ -61,7 +61,7 @@ pub fn decode(raw: Vec<u8>, content_encoding: &str, cap: usize) -> Result<Vec<u8
     }
 }
 
-/// Whether [`decode`] would change anything.
+/// Returns true if [`decode`] would change nothing.
 pub fn is_identity(content_encoding: &str) -> bool {
     matches!(parse(content_encoding), Ok(codings) if codings.is_empty())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::record::Reason;
 
-/// Why a URL gave no body.
+/// Failure of a request for a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", .reason.as_str())]
 pub struct FetchError {
@@ -14,14 +14,14 @@ pub struct FetchError {
     pub detail: String,
     /// The HTTP status, where an answer came at all.
     pub status: Option<u16>,
-    /// Whether another try may go better; see [`super::retry`].
+    /// True if a retry may succeed; see [`super::retry`].
     pub retryable: bool,
-    /// What the server asked for by Retry-After.
+    /// Pause that the server asked for by Retry-After.
     pub retry_after: Option<Duration>,
 }
 
 impl FetchError {
-    /// A failure that another try does not change.
+    /// Creates a failure that a retry does not change.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), status: None, retryable: false, retry_after: None }
     }

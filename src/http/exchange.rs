@@ -32,7 +32,7 @@ const SITEMAP_FACTOR: usize = 4;
 /// Bodies that may wait for a core before requests wait for them: enough to keep the core busy.
 const BACKLOG_A_CORE: usize = 4;
 
-/// What is asked for: decides the headers and the cap.
+/// Kind of the requested content: decides the headers and the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A web page, up to `crawl.max_page_bytes`. Not followed to another host.
@@ -50,7 +50,7 @@ pub struct Fetched {
     pub url: Url,
     /// 200 to 299.
     pub status: u16,
-    /// As they came.
+    /// Headers of the response, unchanged.
     pub headers: HeaderMap,
     /// Decoded, and never longer than the cap.
     pub body: Vec<u8>,
@@ -103,13 +103,13 @@ impl Ask {
     }
 }
 
-/// What one request came to, if not to an error.
+/// Outcome of one request that did not fail.
 pub(super) enum Reply {
     Body(Fetched),
     Redirect(Url),
 }
 
-/// The same as it came, with the body's content codings still on.
+/// Response of one exchange, its body still under its content codings.
 pub(super) enum Received {
     Body(Fetched),
     Redirect(Url),
@@ -122,7 +122,7 @@ pub(super) struct Opened {
     _turn: OwnedSemaphorePermit,
 }
 
-/// What opening a file came to, if not to an error.
+/// Outcome of opening a file that did not fail.
 pub(super) enum Opening {
     Opened(Opened),
     Redirect(Url),
@@ -172,7 +172,7 @@ impl Exchange {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let received = within(self.total, self.receive(url, ask)).await;
         received.unwrap_or_else(|_| {
-            // A body that takes this long once takes as long again: no further try.
+            // A body that takes this long once takes as long again: no retry.
             Err(FetchError::new(Reason::Timeout, format!("not complete after {:?}", self.total)))
         })
     }
@@ -376,7 +376,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-/// What the deepest cause says: the outer ones only repeat the URL.
+/// Returns the message of the innermost cause: the outer ones only repeat the URL.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {

@@ -19,7 +19,7 @@ impl<T> Default for Fresh<T> {
 }
 
 impl<T> Fresh<T> {
-    /// The value, from `fetch` (with how long it holds) where there is none or an old one.
+    /// Returns the value. If it is missing or has expired, `fetch` supplies one with its lifetime.
     pub(super) async fn get_or<F>(&self, fetch: impl FnOnce() -> F) -> Arc<T>
     where
         F: Future<Output = (T, Duration)>,

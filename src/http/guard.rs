@@ -1,4 +1,4 @@
-//! Which URLs and addresses are ever asked: http(s) to public addresses, plus what is allowed.
+//! The URLs and addresses that may be requested: http(s) to public addresses, plus allowed ranges.
 //!
 //! [`AddressPolicy::check_url`] sees hosts that are IP literals, for which no resolver is asked;
 //! [`super::resolver`] sees every answer of DNS. Both are asked on every hop of a redirect. The url
@@ -20,7 +20,7 @@ use crate::record::Reason;
 pub struct ForbiddenAddress {
     /// The address or name.
     pub what: String,
-    /// What it is.
+    /// Reason why it is forbidden.
     pub why: &'static str,
 }
 

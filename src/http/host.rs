@@ -22,7 +22,7 @@ use crate::telemetry::TokioClock;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
 
-/// One host and all limits towards it. Whoever works on a host holds its `Arc`.
+/// One host and all limits towards it. A task that works on a host holds its `Arc`.
 pub struct Host {
     key: String,
     slots: Arc<Semaphore>,
@@ -33,7 +33,7 @@ pub struct Host {
     origins: [Origin; 2],
 }
 
-/// What a scheme of a host said; http and https are asked each for its own.
+/// Files of one scheme of a host; those of http and https are requested separately.
 #[derive(Default)]
 pub(super) struct Origin {
     pub(super) robots: Fresh<Rules>,
@@ -229,7 +229,8 @@ impl Host {
         Ok(())
     }
 
-    /// When it was last asked, or nothing while forgetting it would make us impolite to it.
+    /// Returns the time of the last request; `None` while the host must be remembered for its rate limit or
+    /// backoff.
     fn idle_since(&self, now: Instant) -> Option<Instant> {
         let state = self.state();
         let paused = state.paused_until.is_some_and(|until| until > now);
@@ -254,8 +255,8 @@ impl HostPool {
         Self { http: http.clone(), hosts: Mutex::default() }
     }
 
-    /// Begins a stage's work on the host of `key`, with a budget of its own. Hold it for as long as
-    /// there is work for it: only hosts that nobody holds are forgotten.
+    /// Begins a stage's work on the host of `key`, with a budget of its own. Hold the result for as long
+    /// as there is work for the host: only hosts without holders are forgotten.
     pub fn begin(&self, key: &str) -> Arc<Host> {
         let host = self.get(key);
         host.renew_budget();
@@ -281,7 +282,7 @@ impl HostPool {
         self.hosts().len()
     }
 
-    /// Whether there are none.
+    /// Returns true if the pool holds no host.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -291,7 +292,7 @@ impl HostPool {
     }
 }
 
-/// Forgets half of the hosts that nobody holds, those that were not asked for longest.
+/// Forgets half of the hosts without holders, those with the oldest requests.
 fn forget_idle(hosts: &mut HashMap<String, Arc<Host>>) {
     let now = Instant::now();
     let nobodys = hosts.values().filter(|host| Arc::strong_count(host) == 1);

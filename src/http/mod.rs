@@ -1,12 +1,18 @@
 //! Everything between a URL and decoded bytes: who may be asked, how often, and what came back.
 //!
-//! No HTML and no images here, and nothing about stages. In reading order: [`guard`] (which
-//! addresses and URLs are ever asked), [`resolver`] (the same after DNS), [`robots`] and [`optout`]
-//! (what publishers said), [`host`] (politeness towards one host), [`retry`] (what is tried again),
-//! [`connecting`] (a connection for a request), [`exchange`] (one request and its answer),
-//! [`backlog`] (answers that nobody had time for yet), [`client`] (redirects and all of it
-//! together), [`download`] (one large file as a stream), and [`encoding`] (content codings, also
-//! for WARC bodies).
+//! HTML, images and stages have no place here. The modules in reading order:
+//!
+//! - [`guard`]: the addresses and URLs that may be requested
+//! - [`resolver`]: the same rules after DNS
+//! - [`robots`], [`optout`]: robots.txt and opt-outs
+//! - [`host`]: rate limit, concurrency and backoff of one host
+//! - [`retry`]: the errors that are retried
+//! - [`connecting`]: a connection for a request
+//! - [`exchange`]: one request and its response
+//! - [`backlog`]: responses that wait for decoding
+//! - [`client`]: redirects, and all of the above together
+//! - [`download`]: one large file as a stream
+//! - [`encoding`]: content codings, also for WARC bodies
 
 mod addresses;
 mod backlog;

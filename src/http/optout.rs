@@ -1,4 +1,4 @@
-//! What a publisher says about one page or image: X-Robots-Tag, meta robots, TDM reservation.
+//! Opt-outs of a publisher for one page or image: X-Robots-Tag, meta robots, TDM reservation.
 //!
 //! `noai` and `noimageai` are conventions (DeviantArt's); TDM reservation is
 //! <https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510/>. The well-known file is in
@@ -15,20 +15,20 @@ use crate::record::Reason;
 pub struct Directives {
     /// Not to be indexed.
     pub noindex: bool,
-    /// Its links are not to be followed.
+    /// Links of the page must not be followed.
     pub nofollow: bool,
     /// Not for AI.
     pub noai: bool,
-    /// Its images not for AI.
+    /// Images of the page are not for AI.
     pub noimageai: bool,
-    /// Its images not to be indexed.
+    /// Images of the page must not be indexed.
     pub noimageindex: bool,
     /// Text and data mining is reserved.
     pub tdm: bool,
 }
 
 impl Directives {
-    /// What X-Robots-Tag and tdm-reservation headers say to us or one of `tokens`.
+    /// Reads the X-Robots-Tag and tdm-reservation headers that address everyone or one of `tokens`.
     pub fn from_headers(headers: &HeaderMap, tokens: &Tokens) -> Self {
         let mut found = Self::default();
         for value in headers.get_all("x-robots-tag") {
@@ -39,7 +39,7 @@ impl Directives {
         found
     }
 
-    /// What `<meta name=… content=…>` says to us or one of `tokens`.
+    /// Reads a `<meta name=… content=…>` that addresses everyone or one of `tokens`.
     pub fn from_meta(name: &str, content: &str, tokens: &Tokens) -> Self {
         let mut found = Self::default();
         let name = name.trim();
@@ -111,7 +111,7 @@ impl Directives {
     }
 }
 
-/// Directives with a colon of their own, and the rest of a date: no one's name.
+/// Returns true for text before a colon that is no token: a directive with a value, or part of a date.
 fn is_no_name(name: &str) -> bool {
     name.contains(char::is_whitespace)
         || ["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"]

@@ -2,7 +2,7 @@
 //!
 //! The check sits where the connection takes its address from, so a name that changes its answer
 //! between a check and the connection (DNS rebinding) gains nothing. A name with one forbidden
-//! answer is refused as a whole: nobody can tell which answer would have been used.
+//! answer is refused as a whole, because any of the answers could be used.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Is it worth another try, and when?
+//! Rules of retries: which failures are retried, and after which backoff.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use super::error::FetchError;
 /// The first pause where the server named none; later ones double.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether the same request may be answered otherwise a little later.
+/// Returns true if the same request may succeed a little later.
 pub fn is_retryable_status(status: StatusCode) -> bool {
     match status.as_u16() {
         408 | 425 | 429 => true,
@@ -50,8 +50,8 @@ impl Pauses {
         Self { backoff, longest }
     }
 
-    /// How long to wait after `error`, or `None` to give up: it cannot pass, the tries are spent, or
-    /// the server asked for a longer pause than is granted.
+    /// Returns the backoff after `error`; `None` to give up, because the error cannot pass, no retries
+    /// are left, or the server asked for a longer pause than is allowed.
     pub fn after(&mut self, error: &FetchError) -> Option<Duration> {
         if !error.retryable {
             return None;

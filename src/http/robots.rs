@@ -20,9 +20,9 @@ use crate::record::Reason;
 pub const BYTE_LIMIT: usize = robotxt::BYTE_LIMIT;
 /// Redirects followed, also to other hosts.
 pub const MAX_REDIRECTS: usize = 5;
-/// How long an answer holds.
+/// Lifetime of a fetched robots.txt.
 pub const TTL: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long it holds that no answer could be had.
+/// Lifetime of the refusal after robots.txt could not be fetched.
 pub const TTL_UNREACHABLE: Duration = Duration::from_secs(60 * 60);
 /// The longest Crawl-delay that is honoured.
 pub const MAX_CRAWL_DELAY: Duration = Duration::from_secs(30);
@@ -38,13 +38,13 @@ impl Tokens {
         Self(own.chain(others.iter().cloned()).collect())
     }
 
-    /// Whether `name` is one of them, in any case.
+    /// Returns true if `name` is one of the tokens, regardless of case.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|token| token.eq_ignore_ascii_case(name))
     }
 }
 
-/// What one host's robots.txt came to.
+/// Rules of one host's robots.txt.
 #[derive(Clone, Debug)]
 pub struct Rules {
     verdict: Verdict,
@@ -57,7 +57,7 @@ enum Verdict {
     /// By the rules for each token.
     Ask(Vec<(String, Robots)>),
     AllowAll,
-    /// Nothing, because robots.txt could not be had.
+    /// Every request fails, because robots.txt could not be fetched.
     Refuse(FetchError),
 }
 
@@ -91,12 +91,12 @@ impl Rules {
         Self { verdict, crawl_delay, sitemaps }
     }
 
-    /// What holds where there is no file.
+    /// Rules of a host without the file.
     pub fn allow_all() -> Self {
         Self { verdict: Verdict::AllowAll, crawl_delay: None, sitemaps: Vec::new() }
     }
 
-    /// What holds where the file could not be had: every request fails with `error`.
+    /// Rules of a host whose file could not be fetched: every request fails with `error`.
     pub fn refuse(error: FetchError) -> Self {
         let error = error.within("robots.txt");
         let verdict = Verdict::Refuse(FetchError { retryable: false, ..error });
@@ -113,7 +113,7 @@ impl Rules {
         Self::refuse(FetchError::new(Reason::RobotsTxt, detail))
     }
 
-    /// Whether `url` may be asked for; the error names the token and the rule.
+    /// Checks whether `url` may be requested; the error names the token and the rule.
     pub fn check(&self, url: &Url) -> Result<(), FetchError> {
         let parsed = match &self.verdict {
             Verdict::AllowAll => return Ok(()),
@@ -130,7 +130,7 @@ impl Rules {
         Err(FetchError::new(Reason::RobotsTxt, format!("{token}: disallow {rule}")))
     }
 
-    /// Whether these rules stand for a file that could not be had.
+    /// Returns true if the file could not be fetched.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.verdict, Verdict::Refuse(_))
     }

@@ -9,10 +9,10 @@ use url::Url;
 
 /// Bytes of the file that are read.
 pub(super) const BYTE_LIMIT: usize = 500 << 10;
-/// Where the file is.
+/// Path of the file.
 pub(super) const PATH: &str = "/.well-known/tdmrep.json";
 
-/// What one host reserves.
+/// Reservations of one host.
 #[derive(Debug)]
 pub(super) struct Reservations(Option<Robots>);
 
@@ -32,7 +32,7 @@ impl Reservations {
         Self(Some(Robots::parse(format!("User-agent: *\n{lines}").as_bytes(), "*")))
     }
 
-    /// Whether mining `url` is reserved.
+    /// Returns true if mining `url` is reserved.
     pub(super) fn covers(&self, url: &Url) -> bool {
         self.0.as_ref().is_some_and(|robots| !robots.is_url_allowed(url))
     }

@@ -1,8 +1,8 @@
-//! What went over the network: requests by what came back, and bytes of bodies.
+//! Network traffic: requests by outcome, and bytes of bodies.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a request came to: no answer, or a status of 100 to 599.
+/// Outcomes of a request: no response, or a status of 100 to 599.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Counts of one client.
@@ -41,7 +41,7 @@ impl Traffic {
         self.in_flight.load(Relaxed)
     }
 
-    /// Bytes of bodies, as they came.
+    /// Bytes of bodies, before decoding.
     pub fn received_bytes(&self) -> u64 {
         self.received.load(Relaxed)
     }

@@ -1,10 +1,10 @@
-//! Why an image was not taken, as a reason of the closed list and a detail for the reject.
+//! Errors of images, each with a reason of the closed list and a detail for the reject.
 
 use std::time::Duration;
 
 use crate::record::Reason;
 
-/// What stopped an image. The text is the reject's detail.
+/// Error that rejects an image. The text is the reject's detail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The content is not an image of any kind that is known here.

@@ -1,6 +1,6 @@
-//! What an image is found and compared by, all from one thumbnail of fixed size.
+//! Features that images are found and compared by, all from one thumbnail of fixed size.
 //!
-//! The thumbnail makes the features of one picture agree across sizes and qualities, and makes them
+//! The thumbnail makes the features of one image agree across sizes and qualities, and makes them
 //! cheap: the hashes never see more than 4,096 pixels. Hashing is by image_hasher; see
 //! <http://www.hackerfactor.com/blog/?/archives/432-Looks-Like-It.html> for the idea.
 
@@ -14,7 +14,7 @@ use super::{Bitmap, resize};
 
 /// Side of the thumbnail; a multiple of both 16 and [`GRID`].
 const SIDE: u32 = 64;
-/// Side of the colour grid.
+/// Side of the grid of the colour layout.
 const GRID: usize = 8;
 
 static DCT: LazyLock<Hasher<[u8; 8]>> = LazyLock::new(|| {
@@ -24,14 +24,14 @@ static GRADIENT: LazyLock<Hasher<[u8; 32]>> = LazyLock::new(|| {
     HasherConfig::with_bytes_type().hash_size(16, 16).hash_alg(HashAlg::Gradient).to_hasher()
 });
 
-/// The picture whose 64 lowest DCT coefficients are +[`BIAS`] or -[`BIAS`], by the bits of [`SIGNS`].
+/// The image whose 64 lowest DCT coefficients are +[`BIAS`] or -[`BIAS`], by the bits of [`SIGNS`].
 ///
 /// A DCT hash asks of each coefficient whether it is above the median, which is near zero. Skies,
 /// drawings and screenshots have many coefficients of about nothing, and their bits would be those of
 /// the compression noise. With the texture on top they are those of the texture, always the same.
-/// (Measured on 372 pictures of a manual, as JPEG at quality 40 and 75 and at 0.3, 0.6 and 2 times
+/// (Measured on 372 images of a manual, as JPEG at quality 40 and 75 and at 0.3, 0.6 and 2 times
 /// the size: of 64 bits 99 % changed at most 4, without the texture 18. The mean instead of the
-/// median is as steady, but one in ten pairs of different pictures is then within 4 bits.)
+/// median is as steady, but one in ten pairs of different images is then within 4 bits.)
 static TEXTURE: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let wave = |place: usize, frequency: usize| {
         (PI / 16.0 * (place as f32 + 0.5) * frequency as f32).cos()

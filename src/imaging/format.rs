@@ -1,4 +1,4 @@
-//! What kind of file the bytes are: by their first bytes, never by header, extension or hope.
+//! Format of a file, by its first bytes, never by HTTP header or extension.
 
 use super::ImageError;
 
@@ -13,7 +13,7 @@ pub enum Format {
     WebP,
     /// The first frame of a GIF.
     Gif,
-    /// Windows bitmap: decoded, never stored as it is.
+    /// Windows bitmap: decoded, never stored in this format.
     Bmp,
 }
 
@@ -117,7 +117,7 @@ fn is_svg(bytes: &[u8]) -> bool {
             && head.windows(4).any(|window| window == b"<svg"))
 }
 
-/// Whether the text after a byte order mark and white space begins with one of `starts`.
+/// Returns true if the text after a byte order mark and white space begins with one of `starts`.
 fn looks_like(bytes: &[u8], starts: &[&str]) -> bool {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
     starts.iter().any(|start| {

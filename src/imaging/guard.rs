@@ -1,4 +1,4 @@
-//! The walls around decoding: a panic becomes an error, and nobody waits for ever.
+//! Guards around decoding: a panic becomes an error, and CPU time is limited.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::{ImageError, Prepared, prepare};
 use crate::config::Fetch;
 use crate::telemetry::{ThreadCpu, within};
 
-/// How often a thread's CPU time is looked at before it may be too much…
+/// Number of times that a thread's CPU time is read within its limit…
 const LOOKS: u32 = 20;
-/// …and how long between two looks, at least and at most.
+/// …with at least this interval between two reads, and at most [`LONGEST_LOOK`].
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
@@ -30,9 +30,9 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, ImageError>) -> Result<T
     })
 }
 
-/// [`prepare`] on the rayon pool. Past `fetch.decode_timeout_s` of CPU the wait ends and the thread's
-/// result is dropped; time in a queue, or in which the thread has no core, does not count. Work that
-/// nobody waits for any more is not begun.
+/// Runs [`prepare`] on the rayon pool. After `fetch.decode_timeout_s` of CPU time the wait ends and the
+/// thread's result is discarded. Time in the queue, or in which the thread has no core, does not count.
+/// Work whose caller has gone is not begun.
 pub async fn prepare_guarded(bytes: Vec<u8>, limits: Arc<Fetch>) -> Result<Prepared, ImageError> {
     let patience = Duration::from_secs_f64(limits.decode_timeout_s.clamp(0.0, 1e6));
     let (begin, begun) = oneshot::channel();
@@ -50,8 +50,8 @@ pub async fn prepare_guarded(bytes: Vec<u8>, limits: Arc<Fetch>) -> Result<Prepa
     }
 }
 
-/// Waits for a thread's result, or until the thread has computed for `patience`. Where nobody knows
-/// that, time counts in which this process runs.
+/// Waits for a thread's result until the thread has used `patience` of CPU time. Where the system does not
+/// report the CPU time of threads, the time in which this process runs is counted.
 async fn within_cpu<T>(
     patience: Duration,
     thread: Option<ThreadCpu>,
@@ -94,8 +94,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_millis(50);
 
-    /// Waits for a thread that does `work`, by a clock that runs ahead of it; it is told to stop after a
-    /// hundred times as long as it may compute.
+    /// Waits for a thread that does `work`, by a paused clock that runs ahead. The thread receives the signal
+    /// to stop after a hundred times its limit of CPU time.
     async fn outcome(work: fn(&Receiver<()>)) -> Option<&'static str> {
         let (begin, begun) = oneshot::channel();
         let (send, result) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! Image bytes that nobody vouches for, in; what is stored of them and what they are found by, out.
+//! Conversion of untrusted image bytes to the bytes that are stored, and to features.
 //!
 //! [`prepare`] names the format by content ([`format`]), reads the file's own account of itself
 //! ([`container`]: size, orientation, rights), refuses what is too large, decodes ([`decode`]),

@@ -3,7 +3,7 @@
 
 use super::Bitmap;
 
-/// How the encoded pixels lie, 1 to 8.
+/// Exif orientation of the encoded pixels, 1 to 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Orientation(u8);
 
@@ -19,7 +19,7 @@ impl Orientation {
         }
     }
 
-    /// Whether width and height change places.
+    /// Returns true if width and height change places.
     pub fn swaps_sides(self) -> bool {
         self.0 >= 5
     }

@@ -7,7 +7,7 @@ use crate::config::Fetch;
 use crate::record::{ImageId, StoredAs};
 
 /// An original may take this many bytes a pixel (and [`SPARE_BYTES`] on top) before it is encoded
-/// again: a small picture with megabytes of anything else is not kept as it is.
+/// again: a small image with megabytes of other data is not stored unchanged.
 const MAX_BYTES_PER_PIXEL: u64 = 4;
 const SPARE_BYTES: u64 = 64 << 10;
 
@@ -24,7 +24,7 @@ pub struct Prepared {
     pub width: u32,
     /// Height in pixels, upright.
     pub height: u32,
-    /// Whether `bytes` are the original ones.
+    /// Relation of `bytes` to the original ones.
     pub stored_as: StoredAs,
     /// Width of `bytes`.
     pub stored_width: u32,
@@ -34,7 +34,7 @@ pub struct Prepared {
     pub features: Features,
     /// Copyright or licence in the image's own metadata.
     pub rights: Option<String>,
-    /// What to store: JPEG, PNG, WebP or GIF, upright.
+    /// Bytes to store: JPEG, PNG, WebP or GIF, upright.
     pub bytes: Vec<u8>,
 }
 
@@ -119,7 +119,7 @@ fn scaled(bitmap: Bitmap, full: (u32, u32), side: u32) -> Bitmap {
     bitmap.resized(width, height)
 }
 
-/// Whether any reader shows the original as we do.
+/// Returns true if the original can be stored, because every reader shows it as we do.
 fn is_kept(format: Format, container: &Container<'_>, bytes: &[u8]) -> bool {
     let pixels = u64::from(container.width) * u64::from(container.height);
     let lean = bytes.len() as u64 <= pixels * MAX_BYTES_PER_PIXEL + SPARE_BYTES;

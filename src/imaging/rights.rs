@@ -1,4 +1,4 @@
-//! Who an image says it belongs to: Exif, IPTC, XMP and the format's own copyright text.
+//! Copyright in the metadata of an image: Exif, IPTC, XMP and the format's own copyright text.
 //!
 //! The text is data from a stranger: whole, but short and without control characters.
 
@@ -12,7 +12,7 @@ const MAX_CHARS: usize = 500;
 /// Metadata blocks above this size are not looked into.
 const MAX_BLOCK: usize = 1 << 20;
 
-/// What is wanted of the Exif block.
+/// Values that are read from the Exif block.
 pub(super) struct Exif {
     /// Upright where the block does not say.
     pub orientation: Orientation,

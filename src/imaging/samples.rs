@@ -1,4 +1,4 @@
-//! Pictures drawn for tests.
+//! Images drawn for tests.
 
 use super::Bitmap;
 
@@ -13,7 +13,7 @@ pub(crate) fn noise(x: u32, y: u32, seed: u32) -> u8 {
     (h >> 24) as u8
 }
 
-/// Smooth noise of one lattice cell every `1 / cells` of the picture, -0.5 to 0.5.
+/// Smooth noise of one lattice cell every `1 / cells` of the image, -0.5 to 0.5.
 fn smooth(x: f32, y: f32, cells: f32, seed: u32) -> f32 {
     let (x, y) = (x * cells, y * cells);
     let (column, row) = (x.floor(), y.floor());
@@ -25,7 +25,7 @@ fn smooth(x: f32, y: f32, cells: f32, seed: u32) -> f32 {
     top * (1.0 - v) + bottom * v - 0.5
 }
 
-/// A picture from a function of the position, both coordinates 0 to 1.
+/// Draws an image from a function of the position, both coordinates 0 to 1.
 pub(crate) fn draw(width: u32, height: u32, colour: impl Fn(f32, f32) -> [f32; 3]) -> Bitmap {
     let mut rgb = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
@@ -39,7 +39,7 @@ pub(crate) fn draw(width: u32, height: u32, colour: impl Fn(f32, f32) -> [f32; 3
     Bitmap { width, height, rgb }
 }
 
-/// A photo-like picture: octaves of smooth noise in each channel over a gradient.
+/// Draws a photo-like image: octaves of smooth noise in each channel over a gradient.
 pub(crate) fn photo(width: u32, height: u32, seed: u32) -> Bitmap {
     draw(width, height, |x, y| {
         let octaves = [(3.0, 150.0), (7.0, 80.0), (17.0, 40.0), (41.0, 20.0)];

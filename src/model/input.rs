@@ -6,10 +6,10 @@ use super::preprocess::{ImageSpec, Preprocess, RandomCrop, RgbView, prepare_into
 use crate::config::Fetch;
 use crate::imaging::{Bitmap, ImageError, decode_stored};
 
-/// How image files become tensors.
+/// Conversion of image files to tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageInput {
-    /// Their size and numbers.
+    /// Size and normalisation of the tensors.
     pub spec: ImageSpec,
     /// Scaling and normalisation.
     pub how: Preprocess,

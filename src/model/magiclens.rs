@@ -57,7 +57,7 @@ impl MagicLens {
         }
     }
 
-    /// What it takes its images as.
+    /// Returns the specification of input images.
     pub fn image_spec(&self) -> ImageSpec {
         ImageSpec::from(&self.config)
     }
@@ -67,7 +67,7 @@ impl MagicLens {
         &self.config
     }
 
-    /// Where the parameters lie, and where inputs must lie.
+    /// Returns the device that holds the parameters and must hold the inputs.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -96,13 +96,13 @@ impl MagicLens {
         self.parameters.casts()
     }
 
-    /// Notes in the config how its images become tensors, so that whoever loads what is saved does
-    /// the same.
+    /// Records the preprocessing in the config, so that a program that loads the saved model uses the
+    /// same one.
     pub fn set_preprocess(&mut self, how: Preprocess) {
         self.config.preprocess = Some(how);
     }
 
-    /// What the layers compute in.
+    /// Returns the kind that the layers compute in.
     pub fn compute(&self) -> Kind {
         self.compute
     }

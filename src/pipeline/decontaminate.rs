@@ -1,5 +1,5 @@
-//! Benchmarks to keep out of an export: read or hashed, embedded where the run has vectors, and kept in the
-//! run directory, so that a run that goes on needs neither the images nor what made their vectors.
+//! Benchmarks to keep out of an export: read or hashed, embedded if the run has embeddings, and kept in the
+//! run directory, so that a resumed run needs neither the images nor the model that embedded them.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -20,25 +20,25 @@ use crate::telemetry::say;
 
 /// The key that names benchmarks.
 const KEY: &str = "decontaminate.benchmarks";
-/// Where the run directory keeps them.
+/// Folder of the benchmarks in the run directory.
 const KEPT: &str = "benchmarks";
 /// Images that are in memory at a time.
 const BATCH: usize = 256;
 /// Unreadable files that are named on the terminal.
 const NAMED: usize = 20;
 
-/// Why there are no vectors, as the card has it: no address and no path of a machine.
+/// Reasons for missing vectors, as worded in the card: without addresses and local paths.
 const UNANSWERED: &str = "the endpoint that made the run's vectors did not answer";
-const ABSENT: &str = "what made the run's vectors was not at hand";
+const ABSENT: &str = "the model that made the run's vectors was not available";
 
-/// What a kept list was made of.
+/// Source of a kept list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// Names, lengths and times of the files, and how they were read.
     files: String,
     /// Files that are no images that can be read.
     undecodable: Vec<String>,
-    /// What made the vectors, where there are any.
+    /// Model that made the vectors, if there are any.
     vectors: Option<String>,
 }
 
@@ -111,7 +111,7 @@ async fn of_list(ctx: &Context, name: String, path: &Path) -> Result<Benchmark, 
     Ok(Benchmark { name, images, undecodable: Vec::new(), vectors: Vectors::None(why.into()) })
 }
 
-/// Whether the run's own images have vectors.
+/// Returns true if the run's own images have vectors.
 fn has_vectors(ctx: &Context) -> bool {
     embed::is_wanted(&ctx.config) && ctx.config.embed.has_images(&ctx.config.pair)
 }
@@ -151,7 +151,8 @@ async fn of_folder(ctx: &Context, name: String, path: &Path) -> Result<Benchmark
     Ok(Benchmark { name, images, undecodable, vectors })
 }
 
-/// What makes vectors, or why it cannot be had now: then hashes must do, and the card says so.
+/// Opens the model that makes vectors. If it is not available, returns the reason for the card, and only
+/// hashes are compared.
 async fn others(ctx: &Context) -> Result<(Option<Others>, String), StageError> {
     match Others::open(ctx).await {
         Ok(others) => Ok((others, String::new())),
@@ -227,7 +228,7 @@ fn say_unreadable(undecodable: &[String]) {
     }
 }
 
-/// What the files are, without reading them: another length, time or limit is another list.
+/// Returns a hash of the files' names, lengths and times, and of the limits, without reading the files.
 fn files_of(folder: &Folder, limits: &Fetch) -> String {
     let about = |file: &String| {
         let about = std::fs::metadata(folder.path(file)).ok();
@@ -241,7 +242,7 @@ fn files_of(folder: &Folder, limits: &Fetch) -> String {
     content_id(&[&files.join("\n"), &limits, JPEG_DECODER, env!("CARGO_PKG_VERSION")])
 }
 
-/// What is kept of a benchmark, if that is of these files and has the vectors that are wanted.
+/// Reads the kept list of a benchmark if it was made from these files and has the wanted vectors.
 async fn kept(
     ctx: &Context,
     name: &str,

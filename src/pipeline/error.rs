@@ -1,4 +1,4 @@
-//! How a run can fail, and the exit code that says so.
+//! Errors that end a run, and their exit codes.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::stages::context::StageError;
 use crate::store::StoreError;
 use crate::web::WebError;
 
-/// Why a run did not come to its end.
+/// Error that ended a run.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A configuration that cannot be used.
@@ -23,7 +23,7 @@ pub enum RunError {
     Seed {
         /// As given.
         seed: String,
-        /// What is wrong with it.
+        /// Problem with the seed.
         problem: String,
     },
     /// A file that cannot be used.
@@ -33,7 +33,7 @@ pub enum RunError {
         flag: &'static str,
         /// As given, or as its list has it.
         name: String,
-        /// What is wrong with it.
+        /// Problem with the file.
         problem: String,
     },
     /// Neither flags nor the run directory name a seed or file.
@@ -63,10 +63,10 @@ pub enum RunError {
     /// `--listen` of an executor cannot be listened to.
     #[error("--listen {0}: {1}")]
     Listen(String, String),
-    /// A number that is none.
+    /// The text of `--target-triplets` is not a number.
     #[error("--target-triplets {0}: give a number, such as 36.7M")]
     Number(String),
-    /// Nothing to reckon from.
+    /// The run has no triplets, so no plan can be estimated from it.
     #[error("{0}: no triplets yet; finish a run to plan from it")]
     NoTriplets(String),
     /// Pages cannot be served.
@@ -84,7 +84,7 @@ pub enum RunError {
     /// No dataset lies there.
     #[error("{}: no such folder; give the folder of shards", .0.display())]
     NoDataset(PathBuf),
-    /// Tar files of samples without images are of no use.
+    /// Tar files need images, and the exported shards hold no images.
     #[error(
         "these triplets have no images (export.images = \"none\"): give --redo with \
          --set export.images=bytes"
@@ -93,7 +93,7 @@ pub enum RunError {
     /// Nothing can be judged.
     #[error(transparent)]
     Judge(#[from] JudgeError),
-    /// A table was begun with another configuration, and what making it anew takes and costs.
+    /// A table was begun with another configuration; the text says what rebuilding it takes and costs.
     #[error("{0}; {1}; nothing was removed")]
     Mismatch(Box<RunError>, String),
     /// A stage ended early.

@@ -24,14 +24,14 @@ pub async fn executor(out: &str, listen: &str, layers: &Layers) -> Result<(), Ru
     let executor = executor
         .map_err(|NotBuilt| StageError::Feature { key: "mine executor", feature: "cluster" })?;
     if !address.ip().is_loopback() && !executor.has_token() {
-        let problem = "whoever reaches it has plans worked on over the run directory: set \
+        let problem = "any client that reaches it can run plans over the run directory: set \
                        MAGICLENS_ENGINE_TOKEN here and where `mine` runs";
         return Err(refuse(problem.to_owned()));
     }
     let listener = TcpListener::bind(address).await.map_err(|error| refuse(error.to_string()))?;
     let at = listener.local_addr().map_err(|error| refuse(error.to_string()))?;
     tracing::info!(out, %at, "an executor is ready");
-    // Whoever starts it at port 0 reads here which one that is.
+    // With port 0, this line is how the caller learns the port.
     say(format_args!("http://{at}"));
     let served = on_threads(config.run.threads(), executor.serve(listener)).await;
     Ok(served.map_err(|error| refuse(error.to_string()))??)

@@ -1,4 +1,4 @@
-//! What a run begins with: seeds, WARC files and tables, from the command line or as kept.
+//! Inputs of a run: seeds, WARC files and tables, from the command line or from the run directory.
 
 use std::fs::File;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub(super) async fn find(
     Ok(Inputs { seeds: Seeds::new(seeds), archives, tables })
 }
 
-/// What is kept of inputs for the next run, beside the configuration.
+/// Returns the inputs and the configuration in the form that the run directory keeps.
 pub(super) fn keep(config: String, inputs: &Inputs) -> Kept {
     Kept {
         config,
@@ -147,7 +147,7 @@ async fn table(name: &str, config: &Config, objects: &Objects) -> Result<String,
     Ok(path)
 }
 
-/// The path of a file that is there, whatever folder the next run is started in.
+/// Returns the absolute path of an existing file, which is valid in any working directory.
 fn absolute(flag: &'static str, name: &str) -> Result<String, RunError> {
     let refuse = |problem: String| RunError::Input { flag, name: name.into(), problem };
     if is_url(name) {

@@ -17,7 +17,7 @@ use crate::telemetry::say;
 /// Cap on a list, as it lies there and unpacked: a crawl's has 90,000 lines of 140 bytes.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Whether a name is that of a list, and not of a WARC file.
+/// Returns true if a name is that of a list, and not of a WARC file.
 pub(super) fn is_list(name: &str) -> bool {
     let name = name.split(['?', '#']).next().unwrap_or_default();
     let name = name.strip_suffix(".gz").unwrap_or(name);

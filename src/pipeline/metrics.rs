@@ -1,4 +1,4 @@
-//! What `--metrics` serves: read from the run directory and from what runs, whenever a collector asks.
+//! Metrics of `--metrics`, read from the run directory and the running stage at each request.
 //!
 //! Counts of tables come from manifests, as the funnel's do, so both always say the same and neither starts
 //! again with a process. Reading them takes longer the more parts there are, so it is done seldom enough to
@@ -27,10 +27,10 @@ const SPARING: u32 = 20;
 /// …and not more often than this.
 const SELDOM: Duration = Duration::from_secs(1);
 
-/// Where the last values of a run are left for who collects files.
+/// File of the last values of a run, for collectors that read files.
 const LEFT: &str = "metrics.prom";
 
-/// All that is looked at, shared by the run and whoever asks.
+/// Sources of the metrics, shared by the run and the exporter.
 #[derive(Clone)]
 pub(super) struct Board(Arc<Inner>);
 
@@ -40,7 +40,7 @@ struct Inner {
     read: tokio::sync::Mutex<Option<Reading>>,
 }
 
-/// What the tables said when they were last read.
+/// Samples of the tables at the last read.
 struct Reading {
     samples: Vec<Sample>,
     at: Instant,
@@ -87,7 +87,7 @@ impl Board {
         metrics::exposition(samples)
     }
 
-    /// What is counted in this process.
+    /// Returns the samples of this process.
     fn process(&self) -> Vec<Sample> {
         let Context { client, .. } = &self.0.ctx;
         let traffic = client.traffic();
@@ -125,7 +125,7 @@ impl Board {
         samples
     }
 
-    /// What tables hold, as it was read not long ago.
+    /// Returns the samples of the tables, which may be from a recent read.
     async fn tables(&self, seldom: Duration) -> Vec<Sample> {
         let mut read = self.0.read.lock().await;
         let is_fresh = |last: &Reading| {

@@ -1,4 +1,4 @@
-//! Which parts of a table are still to be made, and by which slices.
+//! The parts of a table that are still to be made, and the slices that make them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,7 @@ async fn refusal(
     Ok(StageError::NoInput { stage: stage.name(), before: step.stage.name(), missing })
 }
 
-/// What a table lacks, where its parts are known, were it made in slices such as `slice`.
+/// Returns the missing parts of a table by slice, if it is made in slices such as `slice`.
 async fn missing(
     dir: &RunDir,
     config: &Config,
@@ -72,7 +72,7 @@ async fn missing(
     Ok(missing)
 }
 
-/// Who makes a part.
+/// Returns the slice that makes a part.
 fn owner(table: &str, part: u32, layout: &Layout, slice: Slice) -> Slice {
     match table {
         FETCH_LIST | IMAGE_CLUSTERS | OCCURRENCES | TEST_POOL => slice.owner_of(0),
@@ -99,7 +99,8 @@ fn told(missing: &Missing) -> String {
     slices.join("; ")
 }
 
-/// What every table that was begun lacks, and which slices are at work, where a run has slices.
+/// Describes the missing parts of every table that was begun, and the slices at work; `None` for a run
+/// without slices.
 pub(super) async fn slices(dir: &RunDir, config: &Config) -> Result<Option<String>, StoreError> {
     let Some(of) = dir.slices().await?.filter(|of| *of > 1) else { return Ok(None) };
     let mut lines = Vec::new();

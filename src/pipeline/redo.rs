@@ -1,4 +1,4 @@
-//! Making a stage anew: what it takes and costs, and the removal of what was made.
+//! `--redo`: the cost of rebuilding the tables of a stage, and the removal of the old ones.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use crate::stages::context::StageError;
 use crate::store::{RunDir, StoreError};
 use crate::table::{FETCH_LIST, GROUPS, IMAGES, PAGES, PAIRS};
 
-/// Rows that models are asked about of which a bill counts the calls: each is rendered to look for its reply.
+/// Most rows for which a bill counts the calls of models: each is rendered to look for its cached reply.
 const COUNTED: u64 = 500_000;
 
-/// Removes what a stage and those after it made.
+/// Removes the tables of a stage and of all later stages.
 pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError> {
     for later in RunStage::ALL.into_iter().rev().filter(|later| *later >= stage) {
         for table in later.tables() {
-            tracing::info!(table, "removing, to make it anew");
+            tracing::info!(table, "removing the table to rebuild it");
             dir.remove_table(table).await?;
         }
         usage::forget(dir.store(), later).await?;
@@ -25,20 +25,19 @@ pub(super) async fn redo(dir: &RunDir, stage: RunStage) -> Result<(), StoreError
     Ok(())
 }
 
-/// What `--redo` of a stage takes, as far as it can be known before.
+/// Estimate of what `--redo` of a stage takes, made before anything is removed.
 pub(super) struct Bill {
     stage: RunStage,
-    /// Tables that are removed and made anew, with their parts and rows.
+    /// Tables that are removed and rebuilt, with their parts and rows.
     tables: Vec<(&'static str, usize, u64)>,
     /// Pages and images that are requested again.
     requests: (u64, u64),
-    /// What is asked of models that has no kept reply; none where that was not counted.
+    /// Calls of models that have no cached reply, by stage; `None` if they were not counted.
     forecasts: Option<Vec<(RunStage, Option<Forecast>)>>,
 }
 
 impl Bill {
-    /// Reads manifests, and where models are asked the rows that they are asked about, unless that would take
-    /// long.
+    /// Reads the manifests, and also the rows that models are asked about if there are at most [`COUNTED`].
     pub(super) async fn of(
         dir: &RunDir,
         config: &Config,
@@ -53,7 +52,7 @@ impl Bill {
         Ok(bill)
     }
 
-    /// The same without what models are asked.
+    /// Returns the same estimate without the calls of models.
     pub(super) async fn of_tables(dir: &RunDir, stage: RunStage) -> Result<Self, RunError> {
         let later = RunStage::ALL.into_iter().filter(|later| *later >= stage);
         let mut tables = Vec::new();
@@ -83,7 +82,7 @@ impl fmt::Display for Bill {
             _ => format!("{table} ({parts} parts, {rows} rows)"),
         });
         let tables: Vec<String> = tables.collect();
-        write!(f, "--redo {stage} makes anew {}", tables.join(", "))?;
+        write!(f, "--redo {stage} rebuilds {}", tables.join(", "))?;
         match self.requests {
             (0, 0) => write!(f, "; no page and no image is requested again")?,
             (0, images) => write!(f, "; about {images} images are requested again")?,
@@ -91,7 +90,7 @@ impl fmt::Display for Bill {
                 write!(f, "; about {pages} pages and {images} images are requested again")?;
             }
         }
-        // Spaces between the name and what it does are for the lines of a dry run.
+        // The spaces that align the lines of a dry run are collapsed.
         let line = |at: &(RunStage, Option<Forecast>)| {
             forecast_line(at.0, at.1).split_whitespace().collect::<Vec<_>>().join(" ")
         };
@@ -99,13 +98,13 @@ impl fmt::Display for Bill {
             Some(asked) => asked
                 .iter()
                 .map(line)
-                .try_for_each(|line| write!(f, "; {line}, beside kept replies")),
-            None => write!(f, "; --dry-run counts the calls of models that have no kept reply"),
+                .try_for_each(|line| write!(f, "; {line}, beside cached replies")),
+            None => write!(f, "; --dry-run counts the calls of models that have no cached reply"),
         }
     }
 }
 
-/// Adds to a mismatch what making the stage anew would take and cost.
+/// Adds to a mismatch what rebuilding the tables of the stage would take and cost.
 pub(super) async fn explained(dir: &RunDir, config: &Config, error: RunError) -> RunError {
     let RunError::Stage(StageError::Mismatch { stage: name, .. }) = &error else { return error };
     let Some(stage) = RunStage::ALL.into_iter().find(|stage| stage.name() == *name) else {
@@ -113,7 +112,7 @@ pub(super) async fn explained(dir: &RunDir, config: &Config, error: RunError) ->
     };
     match Bill::of(dir, config, stage).await {
         Ok(bill) => RunError::Mismatch(Box::new(error), bill.to_string()),
-        // The mismatch is what matters.
+        // The mismatch matters more than the error of its estimate.
         Err(_) => error,
     }
 }
@@ -133,16 +132,16 @@ mod tests {
         };
         assert_eq!(
             bill.to_string(),
-            "--redo instruct makes anew instructions (2 parts, 14 rows), triplets (1 part, 14 rows); no \
+            "--redo instruct rebuilds instructions (2 parts, 14 rows), triplets (1 part, 14 rows); no \
              page and no image is requested again; instruct asks a model: about 3 calls, 900 tokens in, at \
-             most 600 out, at most 1.25 at the prices of [budget], beside kept replies"
+             most 600 out, at most 1.25 at the prices of [budget], beside cached replies"
         );
         (bill.requests, bill.forecasts) = ((5, 40), Some(Vec::new()));
         assert!(bill.to_string().ends_with("; about 5 pages and 40 images are requested again"));
         bill.forecasts = None;
         assert!(
             bill.to_string()
-                .ends_with("; --dry-run counts the calls of models that have no kept reply")
+                .ends_with("; --dry-run counts the calls of models that have no cached reply")
         );
         bill.tables.clear();
         assert_eq!(bill.to_string(), "--redo instruct removes nothing: no table of it is there");

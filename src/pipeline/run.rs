@@ -30,7 +30,7 @@ use crate::table::{
 };
 use crate::telemetry::{Progress, exporter, funnel, say};
 
-/// What the command line says.
+/// Options of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `--seed-urls`.
@@ -105,7 +105,7 @@ impl RunStage {
         }
     }
 
-    /// Whether a configuration has it at all.
+    /// Returns true if the configuration includes this stage.
     pub(super) fn is_wanted(self, config: &Config) -> bool {
         self != Self::Embed || embed::is_wanted(config)
     }
@@ -198,7 +198,7 @@ async fn instruct_inputs(run: &RunDir) -> Result<instruct::Inputs, StoreError> {
     })
 }
 
-/// How a run that came to its end went.
+/// Outcome of a run that reached its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Exit code 0.
@@ -254,7 +254,7 @@ async fn work(
     metrics: Option<SocketAddr>,
     bars: &MultiProgress,
 ) -> Result<Outcome, RunError> {
-    // First, so that what cannot be made anew is not removed.
+    // The check comes first, so that no table is removed that could not be rebuilt.
     check(ctx, range, options.redo).await?;
     if let Some(stage) = options.redo {
         tracing::info!("{}", Bill::of(&ctx.run, &ctx.config, stage).await?);
@@ -328,7 +328,7 @@ pub(super) async fn context(
     })
 }
 
-/// What a later stage lacks is said now, and not after the crawl.
+/// Checks the requirements of every stage now, so that a late stage does not fail after the crawl.
 async fn check(
     ctx: &Context,
     (first, last): (RunStage, RunStage),
@@ -405,7 +405,7 @@ async fn report(ctx: &Context) -> Result<Outcome, RunError> {
     Ok(Outcome::Done)
 }
 
-/// What the stages that ask a model would ask; none for one whose input is not there yet.
+/// Estimates the calls of each stage that asks a model; `None` for a stage whose input does not exist yet.
 pub(super) async fn forecasts(
     dir: &RunDir,
     config: &Config,

@@ -42,8 +42,8 @@ fn parse(text: &str, place: &str) -> Result<Url, RunError> {
     }
 }
 
-/// Whether every seed lies where its owner is the one who runs this: in `crawl.allow_addresses`, by
-/// address or by `http.resolve`.
+/// Returns true if every seed belongs to the operator of this run: its address, or the one that
+/// `http.resolve` gives it, is in `crawl.allow_addresses`.
 pub fn all_private(seeds: &[Url], config: &Config) -> bool {
     let allowed = |ip: IpAddr| config.crawl.allow_addresses.iter().any(|net| net.contains(&ip));
     seeds.iter().all(|seed| match seed.host() {

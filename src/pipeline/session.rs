@@ -13,7 +13,7 @@ use crate::endpoint::Mirror;
 use crate::record::Slice;
 use crate::store::{Lock, LockAttempt, Locks, RunDir, StoreError};
 
-/// How long to wait before a lock is asked for again.
+/// Pause before the next attempt to take a lock.
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// The same for a lease in an object store, where asking costs requests.
@@ -27,7 +27,7 @@ pub(super) struct Session {
     mirror: Option<Mirrored>,
 }
 
-/// Replies that are put into an object store as they come.
+/// Replies that are copied to an object store while they arrive.
 struct Mirrored {
     mirror: Arc<Mirror>,
     pushing: JoinHandle<()>,
@@ -68,7 +68,7 @@ impl Session {
         Ok(pushed?)
     }
 
-    /// Closes it whatever came of the work; what went wrong first is told.
+    /// Closes the session after success and failure alike, and returns the first error.
     pub(super) async fn end<T>(self, outcome: Result<T, RunError>) -> Result<T, RunError> {
         let closed = self.close().await;
         let value = outcome?;
@@ -89,7 +89,7 @@ fn scratch(dir: &RunDir, config: &Config, slice: Slice) -> PathBuf {
 async fn push_every(mirror: Arc<Mirror>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        // It is tried again, and at the end whoever works here is told.
+        // The copy is retried later, and a failure at the end is returned to the caller.
         if let Err(error) = mirror.push().await {
             tracing::warn!(%error, "replies are kept on this machine only, so far");
         }

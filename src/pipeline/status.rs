@@ -1,4 +1,4 @@
-//! What a run directory holds, finished or not.
+//! Status of a run directory, finished or not.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub(super) struct StepInfo {
 }
 
 impl StepInfo {
-    /// Whether a configuration has it, and anything to say about it.
+    /// Returns true if the configuration includes this step and its row would differ from the one before.
     pub(super) fn is_wanted(&self, config: &Config) -> bool {
-        // Where no benchmark is kept out, all triplets that are planned go on to the shards.
+        // If no benchmark is kept out, all planned triplets are exported to the shards.
         let is_plain = self.table == TRIPLET_PLAN && !config.decontaminate.is_wanted();
         self.stage.is_wanted(config) && !is_plain
     }
@@ -64,7 +64,7 @@ pub async fn status(out: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Prints the configuration in force for a run directory, or for a new one.
+/// Prints the configuration in effect for a run directory, or for a new one.
 pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunError> {
     let mut layers = layers.clone();
     if let Some(out) = out {
@@ -75,7 +75,7 @@ pub async fn print_config(out: Option<&str>, layers: &Layers) -> Result<(), RunE
     Ok(())
 }
 
-/// What models were asked and what it took, from the replies that are kept; none where there are none.
+/// Describes the calls, tokens and cost of models, from the cached replies; `None` without replies.
 pub(super) async fn spending(dir: &RunDir) -> Result<Option<String>, StoreError> {
     let line = |(step, Totals { calls, input, output, cost })| {
         format!("{step}: {calls} calls, {input} tokens in, {output} out, cost {cost:.2}")
@@ -84,7 +84,7 @@ pub(super) async fn spending(dir: &RunDir) -> Result<Option<String>, StoreError>
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }
 
-/// What each step took that has asked a model.
+/// Returns the totals of each step that has asked a model.
 pub(super) async fn used(dir: &RunDir) -> Result<Vec<(&'static str, Totals)>, StoreError> {
     let stages = [RunStage::Describe, RunStage::Embed, RunStage::Instruct].map(RunStage::name);
     let (mut used, spending) = (Vec::new(), Spending::read(dir.store()).await?);
@@ -149,7 +149,7 @@ pub(super) async fn steps(dir: &RunDir, config: &Config) -> Result<Vec<Step>, St
     Ok(steps)
 }
 
-/// What the inputs held beside records for a table.
+/// Describes the input items that are no records for a table.
 fn passed_over(manifests: &[Manifest]) -> Option<String> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for (kind, n) in manifests.iter().flat_map(|manifest| &manifest.passed_over) {

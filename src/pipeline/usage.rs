@@ -1,4 +1,4 @@
-//! What stages took: CPU time, wall time, memory, requests and bytes, kept in the run directory.
+//! Usage of stages: CPU time, wall time, memory, requests and bytes, kept in the run directory.
 //!
 //! A process writes a file of its own for each stage, every few seconds while the stage runs and at its end,
 //! so a kill loses seconds and what a resumed run took is the sum of the files. Model calls are counted with
@@ -20,7 +20,7 @@ use crate::telemetry::resources;
 /// The folder in the run directory.
 const FOLDER: &str = "usage";
 
-/// What one process took for one stage, or several for all of it.
+/// Usage of one stage, by one process or by several.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Seconds between begin and end; of several processes the sum, also where they ran side by side.
@@ -59,7 +59,7 @@ impl Usage {
     }
 }
 
-/// What was counted up to some moment.
+/// Usage up to some moment.
 #[derive(Clone)]
 struct Mark {
     at: Instant,
@@ -129,7 +129,7 @@ impl Recorder {
 
     /// Ends, with what was taken up to now.
     pub async fn finish(self) {
-        // Nobody listens where the task panicked.
+        // The receiver is gone if the task panicked.
         let _ = self.done.send(());
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "what the stage took is not written down");
@@ -143,7 +143,7 @@ fn process_name() -> String {
     format!("{}-{}", since.as_millis(), std::process::id())
 }
 
-/// What a stage took, all processes together; none where nothing was written down.
+/// Returns the usage of a stage over all processes; `None` if nothing was written.
 pub(super) async fn of_stage(store: &Store, stage: RunStage) -> Result<Option<Usage>, StoreError> {
     let mut sum: Option<Usage> = None;
     for (path, _) in store.list(&format!("{FOLDER}/{}", stage.name())).await? {
@@ -155,7 +155,7 @@ pub(super) async fn of_stage(store: &Store, stage: RunStage) -> Result<Option<Us
     Ok(sum)
 }
 
-/// Forgets what a stage took: it is made anew.
+/// Deletes the usage of a stage that is rebuilt.
 pub(super) async fn forget(store: &Store, stage: RunStage) -> Result<(), StoreError> {
     for (path, _) in store.list(&format!("{FOLDER}/{}", stage.name())).await? {
         store.delete(&path).await?;

@@ -25,7 +25,7 @@ use crate::table::{TRIPLETS, Triplet};
 /// Rows in memory at a time.
 const ROWS: usize = 64;
 
-/// Which tar files there are, and of which shards: what is here already is not written again.
+/// Index of the tar files and their shards; an indexed tar file is not written again.
 const INDEX: &str = "shards.json";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
-//! What the two stages that ask a model share: a prompt, a schema, a model, and the order of work.
+//! Common code of the two stages that ask a model: a prompt, a schema, a model, and the order of work.
 //!
-//! A part is worked on twice. First every question without a kept reply is asked, in whatever order
-//! answers come; then the part is written from the kept replies alone, in the order of its rows. So a
-//! part is a pure function of its input and its replies, and a killed run asks nothing twice.
+//! A part is worked on twice. First every request without a cached reply is sent, and replies are cached
+//! in the order in which they arrive. Then the part is written from the cached replies alone, in the order
+//! of its rows. So a part is a pure function of its input and its replies, and a killed run sends no
+//! request twice.
 
 use std::path::Path;
 
@@ -42,24 +43,24 @@ pub struct Asking {
 pub struct Texts<'a> {
     /// The template.
     pub prompt: &'a str,
-    /// Demonstrations that the template takes in; empty where it has none.
+    /// Demonstrations for the template; empty if the template includes no demonstrations.
     pub demonstrations: &'a str,
-    /// JSON Schema of the answer.
+    /// JSON Schema of the reply.
     pub schema: &'a str,
     /// The schema's name for the endpoint.
     pub schema_name: &'static str,
 }
 
-/// A question without its images.
+/// A rendered prompt without its images.
 pub struct Rendered {
-    /// The hash that replies are kept under.
+    /// The hash that replies are cached under.
     pub key: String,
     system: String,
     user: String,
 }
 
 impl Asking {
-    /// Puts a step together without an endpoint: questions can be rendered, and answers read.
+    /// Creates a step without an endpoint: prompts can be rendered, and cached replies read.
     pub fn new(
         ctx: &Context,
         step: &'static str,
@@ -99,12 +100,12 @@ impl Asking {
         Ok(())
     }
 
-    /// Finds the replies of all parts, so that no part asks what another was answered.
+    /// Indexes the cached replies of all parts, so that no part repeats a request of another.
     pub fn index(&self) -> Result<(), StageError> {
         Ok(self.replies.index()?)
     }
 
-    /// Whether there is an endpoint that answers now.
+    /// Returns true if the step is connected to an endpoint.
     pub fn is_live(&self) -> bool {
         self.model.is_some()
     }
@@ -114,7 +115,7 @@ impl Asking {
         self.step
     }
 
-    /// What the run spends.
+    /// Returns the tally of the run's cost.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -144,7 +145,7 @@ impl Asking {
         self.renderer.render(data, images)
     }
 
-    /// A question with its images.
+    /// Builds a request from a rendered prompt and its images.
     pub fn question(&self, rendered: Rendered, images: Vec<Piece>) -> Question {
         let Rendered { key, system, user } = rendered;
         let mut pieces = vec![Piece::Text(user)];
@@ -161,8 +162,8 @@ impl Asking {
         Question { key, ask }
     }
 
-    /// Asks all questions of a part. When one finds that no call makes sense any more, those in
-    /// flight are finished and kept.
+    /// Sends all requests of a part. If one ends the run, those in flight are completed and their replies
+    /// cached.
     pub async fn ask_all<T: DeserializeOwned>(
         &self,
         ctx: &Context,
@@ -182,7 +183,7 @@ impl Asking {
         ctx.go_on()
     }
 
-    /// The kept answer to a question, read; or why there is none.
+    /// Reads the cached reply to a request; returns the reason and detail if it failed.
     pub fn answer<T: DeserializeOwned>(
         &self,
         replies: &PartReplies,
@@ -241,7 +242,7 @@ pub async fn drive<Q>(
     failure.map_or(Ok(()), Err)
 }
 
-/// A prompt, and what names the questions made of it.
+/// A prompt, and the hash that is part of the key of every request made from it.
 struct Renderer {
     step: &'static str,
     prompt: Prompt,
@@ -281,7 +282,7 @@ impl Renderer {
     }
 }
 
-/// Adds up what the questions without a reply will take, about.
+/// Estimates the calls and tokens of the requests without a cached reply.
 pub struct Forecaster {
     renderer: Renderer,
     replies: StepReplies,
@@ -292,7 +293,7 @@ pub struct Forecaster {
 }
 
 impl Forecaster {
-    /// A step of which nothing is counted yet.
+    /// Creates a forecaster that has counted nothing yet.
     pub fn new(
         config: &Config,
         run: &RunDir,
@@ -311,7 +312,7 @@ impl Forecaster {
         })
     }
 
-    /// Counts a question of a part, unless it has its reply there.
+    /// Counts a request of a part, unless its reply is cached there.
     pub fn add(
         &mut self,
         part: u32,

@@ -1,4 +1,4 @@
-//! What every stage is given, and how a stage can end.
+//! The context of every stage, and the errors that end one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,16 +16,16 @@ use crate::record::{Slice, Tombstones, content_id};
 use crate::store::{Engine, Fingerprint, Mismatch, Objects, Row, RunDir, Sql, StoreError, Table};
 use crate::telemetry::Progress;
 
-/// What every stage is given.
+/// Context that every stage receives.
 #[derive(Clone)]
 pub struct Context {
     /// Configuration of this run.
     pub config: Arc<Config>,
-    /// Where tables lie.
+    /// Directory of the tables.
     pub run: RunDir,
     /// The parts of map stages that are this process's.
     pub slice: Slice,
-    /// What it may spend.
+    /// Limits of the cost of models.
     pub budget: Arc<Budget>,
     /// Executors that global plans are worked on by, where there are some.
     pub engine: Option<Engine>,
@@ -39,7 +39,7 @@ pub struct Context {
     pub cpu: Arc<Semaphore>,
     /// One permit: a commit holds a row group in memory, so parts commit one after the other.
     pub commits: Arc<Semaphore>,
-    /// What was taken back and is left out everywhere.
+    /// Forgotten data, excluded from all output.
     pub tombstones: Arc<Tombstones>,
     /// Cancelled by Ctrl-C: finish what is in flight, keep it, start nothing new.
     pub stop: CancellationToken,
@@ -137,7 +137,7 @@ impl Context {
         }
     }
 
-    /// What was taken back, as a fingerprint has it.
+    /// Returns the tombstones in the form that fingerprints hold.
     pub fn forgotten(&self) -> String {
         if self.tombstones.is_empty() {
             return "nothing".to_owned();
@@ -151,7 +151,7 @@ impl Context {
         self.config.run.threads()
     }
 
-    /// How long an outcome may wait before it is written: what a kill can lose.
+    /// Longest that an outcome may wait before it is written, which is the work that a kill can lose.
     pub fn segment_age(&self) -> Duration {
         Duration::from_secs(self.config.store.segment_seconds)
     }
@@ -166,7 +166,8 @@ fn joined<T>(outcome: std::thread::Result<T>) -> T {
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What all gave, by index; or the first error, where interrupted is what others say once one has failed.
+/// Returns all values by index, or the first error. An interruption yields to any other error, because one
+/// failure interrupts the other tasks.
 fn in_order<T>(mut done: Vec<(usize, Result<T, StageError>)>) -> Result<Vec<T>, StageError> {
     done.sort_by_key(|(at, _)| *at);
     let (mut values, mut failure) = (Vec::with_capacity(done.len()), None);
@@ -182,14 +183,14 @@ fn in_order<T>(mut done: Vec<(usize, Result<T, StageError>)>) -> Result<Vec<T>, 
     failure.map_or(Ok(values), Err)
 }
 
-/// How a stage can end early.
+/// Error that ends a stage early.
 #[derive(Debug, Error)]
 pub enum StageError {
     /// The run directory could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Ctrl-C. What was done is kept.
-    #[error("interrupted; run again with the same --out to go on")]
+    #[error("interrupted; run again with the same --out to resume")]
     Interrupted,
     /// The table was begun with another configuration.
     #[error("{}", differs(.table, .stage, .mismatch))]
@@ -202,11 +203,11 @@ pub enum StageError {
         mismatch: Mismatch,
     },
     /// An archive or table that cannot be read now.
-    #[error("reading {name}: {problem}; run again with the same --out to go on")]
+    #[error("reading {name}: {problem}; run again with the same --out to resume")]
     Input {
         /// Path or URL.
         name: String,
-        /// Why not.
+        /// Problem with the input.
         problem: String,
     },
     /// A global plan failed.
@@ -214,7 +215,7 @@ pub enum StageError {
     Plan {
         /// Table that was to be made.
         table: &'static str,
-        /// What DataFusion said.
+        /// Message of DataFusion.
         problem: String,
     },
     /// A model can be asked nothing more.
@@ -228,27 +229,27 @@ pub enum StageError {
     Prompt {
         /// Dotted key.
         key: String,
-        /// Why not.
+        /// Problem with the prompt or schema.
         problem: String,
     },
-    /// Files that somebody else reads or writes, where there can be none.
-    #[error("{key} exchanges files with whoever answers them: {problem}")]
+    /// Batch files are configured where they cannot be exchanged.
+    #[error("{key} exchanges files with the process that answers them: {problem}")]
     Local {
         /// Dotted key, with its value.
         key: String,
-        /// Why there can be none.
+        /// Reason why files cannot be exchanged.
         problem: String,
     },
     /// A table that is read is not whole.
     #[error(
-        "{stage} needs what {before} makes, and not all of that is there{missing}; run {before} first"
+        "{stage} needs what {before} makes, and some of that is missing{missing}; run {before} first"
     )]
     NoInput {
-        /// Who reads it.
+        /// The stage that reads the table.
         stage: &'static str,
-        /// The stage that makes it.
+        /// The stage that makes the table.
         before: &'static str,
-        /// Which parts and slices, where a run is known to have slices.
+        /// Missing parts and their slices, if the run has slices.
         missing: String,
     },
     /// Parts that other slices have yet to make, and none of them is at work.
@@ -259,15 +260,15 @@ pub enum StageError {
     Slices {
         /// Table that is waited for.
         table: &'static str,
-        /// Which ones.
+        /// The slices that still have to make parts.
         slices: String,
     },
     /// Something that only other builds can do.
     #[error("{key} needs a build with `--features {feature}`")]
     Feature {
-        /// What was asked for.
+        /// Key or command that was given.
         key: &'static str,
-        /// What would do it.
+        /// Cargo feature that is required.
         feature: &'static str,
     },
     /// Less memory is allowed than the work takes.
@@ -277,9 +278,9 @@ pub enum StageError {
     Memory {
         /// Dotted key.
         key: &'static str,
-        /// Its value, in bytes.
+        /// Value of the key, in bytes.
         has: u64,
-        /// What it would have to be.
+        /// Least value that suffices.
         needed: u64,
     },
     /// A file named in the configuration cannot be used.
@@ -289,7 +290,7 @@ pub enum StageError {
         key: &'static str,
         /// The file.
         path: std::path::PathBuf,
-        /// Why not.
+        /// Problem with the file.
         problem: String,
     },
 }
@@ -299,17 +300,17 @@ fn differs(table: &str, stage: &str, mismatch: &Mismatch) -> String {
     if mismatch.is_of_later_version() {
         return format!(
             "{table} was made by a later version (table format {committed}, and this one knows formats up to \
-             {wanted}); use that version, another --out, or --redo {stage} to make it anew"
+             {wanted}); use that version, another --out, or --redo {stage} to rebuild it"
         );
     }
     format!(
         "{table} was begun with {key} = {committed}, and now it is {wanted}; use the old value, another \
-         --out, or --redo {stage} to make it anew"
+         --out, or --redo {stage} to rebuild it"
     )
 }
 
 impl StageError {
-    /// Whether it only says that something else ended the stage.
+    /// Returns true if the stage was interrupted and did not fail by itself.
     pub fn is_interrupted(&self) -> bool {
         matches!(self, Self::Interrupted)
     }
@@ -327,7 +328,7 @@ pub async fn open_table<R: Row>(
             if let Some(format) = opened.older_format() {
                 tracing::info!(
                     "{table} is in table format {format} and stays so: columns that it lacks are read as \
-                     null; --redo {stage} --dry-run says what making it anew takes and costs"
+                     null; --redo {stage} --dry-run says what rebuilding it takes and costs"
                 );
             }
             Ok(opened)

@@ -1,4 +1,5 @@
-//! What a table's content depends on, so that a run never mixes two configurations.
+//! Fingerprint of a table: everything that its content depends on, so that a run never mixes two
+//! configurations.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ const FORMAT: &str = "table format";
 /// The version that is part of names: those of old runs hold under every later version.
 const FIRST_FORMAT: u32 = 1;
 
-/// Configuration keys, prompts, format version and input manifests of one table. Keys that change
-/// only throughput are left out by whoever builds it. Keys are named and left out as [`History`] has it, so
-/// that a later version gives the same.
+/// Configuration keys, prompts, format version and input manifests of one table. Callers leave out keys
+/// that change only throughput. [`History`] decides under which name a key is included and which keys are
+/// omitted, so that a later version computes the same fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     keys: BTreeMap<String, Value>,
@@ -29,21 +30,21 @@ pub struct Fingerprint {
 pub struct Mismatch {
     /// Dotted key, or `input tables`.
     pub key: String,
-    /// What the committed parts were made with.
+    /// Value that the committed parts were made with.
     pub committed: Value,
-    /// What is asked for now.
+    /// Value of the present configuration.
     pub wanted: Value,
 }
 
 impl Mismatch {
-    /// Whether a later version made the parts, in a format that this one does not know.
+    /// Returns true if a later version made the parts, in a format that this version does not know.
     pub fn is_of_later_version(&self) -> bool {
         self.key == FORMAT
     }
 }
 
 impl Fingerprint {
-    /// One that depends on the table format only.
+    /// Creates a fingerprint that depends on the table format only.
     pub fn new() -> Self {
         let keys = BTreeMap::from([(FORMAT.into(), FORMAT_VERSION.into())]);
         Self { keys }
@@ -84,7 +85,7 @@ impl Fingerprint {
         self.with("input tables", hex::encode(Sha256::digest(hashed_text(manifests))))
     }
 
-    /// What a table was begun with, if it was.
+    /// Reads the fingerprint that a table was begun with; `None` if the table was not begun.
     pub async fn of_table(store: &Store, table: &str) -> Result<Option<Self>, StoreError> {
         let path = format!("{table}/stage.json");
         let text = store.read(&path).await?;

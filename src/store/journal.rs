@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 
 use super::StoreError;
 
-/// How long an appended record may stay in the system's cache.
+/// Longest that an appended record may stay in the system's cache.
 const SYNC_EVERY: Duration = Duration::from_secs(20);
 
 /// A record with the name it is found by.
@@ -47,27 +47,27 @@ struct Inner {
 /// Waits for a file's disk.
 type Sync = dyn Fn(&File) -> std::io::Result<()> + Send + std::marker::Sync;
 
-/// How the file gets onto the disk.
+/// Synchronization of the file with the disk.
 #[derive(Clone)]
 struct Disk {
     every: Duration,
     sync: Arc<Sync>,
-    /// What went wrong where nobody waited for it.
+    /// Error of a sync in the background, reported by the next operation.
     problem: Arc<Mutex<Option<std::io::Error>>>,
 }
 
-/// Where a record lies in its file.
+/// Position of a record in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     offset: u64,
     length: u32,
 }
 
-/// What finds a record: half of a sha256, which then names its whole key.
+/// Key of the index: half of a sha256. The record that it finds holds the whole key.
 pub type ShortKey = [u8; 16];
 
 impl<R: Keyed> Journal<R> {
-    /// Opens or begins a file; reads it once to know what is there.
+    /// Opens or creates a file, and reads it once to build the index.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, Disk::new(SYNC_EVERY, File::sync_data))
     }
@@ -96,7 +96,7 @@ impl<R: Keyed> Journal<R> {
         Ok(Self { path: path.to_owned(), inner: Mutex::new(inner), disk, record: PhantomData })
     }
 
-    /// Whether a record of this key is there.
+    /// Returns true if a record with this key exists.
     pub fn contains(&self, key: &str) -> bool {
         self.lock().places.contains_key(&short_key(key))
     }
@@ -174,7 +174,7 @@ impl Disk {
         Self { every, sync: Arc::new(sync), problem: Arc::default() }
     }
 
-    /// Syncs on a thread that may wait; without a runtime there is nobody to hold up.
+    /// Syncs on a thread that may block; without a runtime the calling thread may.
     fn sync_soon(&self, file: Arc<File>) {
         let disk = self.clone();
         let sync = move || {
@@ -285,8 +285,8 @@ mod tests {
         let sync = move |_: &File| wait.lock().unwrap().recv().unwrap_or(Ok(()));
         let disk = Disk::new(Duration::ZERO, sync);
         let journal = Journal::open_with(&folder.path().join("j"), disk).unwrap();
-        // Each of them is due to be synced, and the disk does nothing: on this one thread all of them
-        // return all the same.
+        // Each record is due to be synced, and the disk never completes a sync. All appends on this one
+        // thread return nevertheless.
         for n in 0..20 {
             journal.append(&record(n, "x")).unwrap();
         }

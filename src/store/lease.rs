@@ -1,9 +1,9 @@
-//! Who works on a run directory in an object store, which has no locks.
+//! Leases: the locks of a run directory in an object store, which has no file locks.
 //!
 //! `leases/whole.json` or `leases/slice-1-of-4.json` is put if absent and written again every few
-//! seconds for as long as its owner lives. One that has not changed for longer, by the clock of whoever
-//! watches it, is taken over. A lease only keeps hosts and models from being asked twice: what it fails
-//! to prevent, the commit protocol bears.
+//! seconds for as long as its owner lives. A lease that has not changed for longer, by the clock of the
+//! process that watches it, is taken over. A lease only prevents that hosts and models are asked twice; the
+//! commit protocol is correct without it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use super::part::nonce;
 use super::{Lock, ObjectTag, Store, StoreError};
 use crate::record::Slice;
 
-/// How often an owner shows that it lives.
+/// Interval at which an owner renews its lease.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// A lease that has not changed for this long is nobody's any more.
+/// A lease that has not changed for this long has expired.
 const EXPIRES: Duration = Duration::from_secs(25);
 
-/// A look counts for this long at most: whoever watches may be as starved as whoever is watched.
+/// Most that one interval between two reads counts: the watching process may be starved of CPU as well.
 const LONGEST_LOOK: Duration = BEAT;
 
 const FOLDER: &str = "leases";
@@ -80,17 +80,17 @@ pub struct Watch {
 struct Seen {
     tag: ObjectTag,
     looked: Instant,
-    /// For how long it has not changed.
+    /// Time for which the lease has not changed.
     unchanged: Duration,
 }
 
 impl Watch {
-    /// Has seen nothing yet.
+    /// Creates a watch that has read no lease yet.
     pub fn new(store: &Store) -> Self {
         Self { store: store.clone(), seen: HashMap::new() }
     }
 
-    /// Whether a lease has changed lately, or was not watched for long enough to tell.
+    /// Returns true if a lease has changed lately, or was not watched for long enough to have expired.
     async fn is_alive(&mut self, path: &str) -> Result<bool, StoreError> {
         let Some((_, tag)) = self.store.read_tagged(path).await? else {
             self.seen.remove(path);
@@ -107,12 +107,12 @@ impl Watch {
         Ok(seen.unchanged < EXPIRES)
     }
 
-    /// Whether somebody works on a slice, as far as is known.
+    /// Returns true if a process works on a slice, as far as is known.
     pub async fn is_at_work(&mut self, slice: Slice) -> Result<bool, StoreError> {
         self.is_alive(&path_of(slice)).await
     }
 
-    /// Tries to take the lease of a slice; all of a run is taken only once nobody has a slice of it.
+    /// Tries to take the lease of a slice. The lease of the whole run is taken only if no slice has one.
     pub async fn attempt(&mut self, slice: Slice) -> Result<Attempt, StoreError> {
         let lock = match Lock::file(&self.store.scratch().join(".lock"), false) {
             Ok(LockAttempt::Held(lock)) => lock,
@@ -148,8 +148,8 @@ impl Watch {
             .collect())
     }
 
-    /// Puts a lease where there is none, where it is of a process that ended on this machine, or where it
-    /// has expired.
+    /// Writes a lease if no other exists, if the old one has expired, or if its owner ran on this machine and
+    /// has ended.
     async fn put(
         &mut self,
         path: &str,
@@ -159,7 +159,7 @@ impl Watch {
         if !self.store.create(path, bytes.clone()).await? {
             let Some((text, tag)) = self.store.read_tagged(path).await? else { return Ok(None) };
             let owner = serde_json::from_slice::<Content>(&text).map(|lease| lease.owner).ok();
-            // The lock of the scratch folder is held, so whoever noted this there has ended.
+            // The lock of the scratch folder is held, so the process that wrote this note has ended.
             let is_own = owner.is_some() && std::fs::read_to_string(self.note()).ok() == owner;
             if !is_own && self.is_alive(path).await? {
                 return Ok(None);
@@ -199,12 +199,12 @@ impl Watch {
     }
 }
 
-/// What came of asking for a lease.
+/// Outcome of an attempt to take a lease.
 #[derive(Debug)]
 pub enum Attempt {
-    /// It is ours.
+    /// The lease was taken.
     Held(Box<Lease>),
-    /// Somebody else's, or a rival's that excludes it.
+    /// Another process holds the lease, or one that excludes it.
     Busy(String),
 }
 
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// How long a machine asks until the lease is its own.
+    /// Returns the lease and the time until a machine obtained it.
     async fn taken_over(watch: &mut Watch, slice: Slice) -> (Duration, Box<Lease>) {
         let begun = Instant::now();
         loop {
@@ -269,7 +269,7 @@ mod tests {
         drop(held(&mut here, SLICE).await.unwrap());
         let (waited, lease) = taken_over(&mut there, SLICE).await;
         assert!((EXPIRES..EXPIRES + BEAT).contains(&waited), "{waited:?}");
-        // Nobody waits for what it left on its own machine.
+        // A machine takes over its own abandoned lease without a wait.
         drop(lease);
         assert!(held(&mut there, SLICE).await.is_some());
     }

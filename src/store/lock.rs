@@ -19,10 +19,10 @@ pub struct Lock {
     lease: Option<Box<Lease>>,
 }
 
-/// What came of asking for the lock.
+/// Outcome of an attempt to take the lock.
 #[derive(Debug)]
 pub enum LockAttempt {
-    /// It is ours.
+    /// The lock was taken.
     Held(Lock),
     /// Another process has it: its id or lease, as far as known.
     Busy(String),
@@ -58,7 +58,7 @@ impl Locks {
         attempt.map_err(|error| StoreError::corrupt(".lock", error))
     }
 
-    /// Whether somebody works on a slice now, as far as is known.
+    /// Returns true if a process works on a slice now, as far as is known.
     pub async fn is_at_work(&mut self, slice: Slice) -> Result<bool, StoreError> {
         let Some(folder) = self.store.folder() else { return self.watch.is_at_work(slice).await };
         let path = folder.join(name_of(slice));

@@ -1,4 +1,4 @@
-//! What commits a part: its files, what went in and out, and what it depended on.
+//! The manifest that commits a part: its files, its counts, and the fingerprint of its table.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,10 @@ pub struct Manifest {
     /// The files of this part by output: `rows`, `rejects`, `outbox`. An output without rows has
     /// no file.
     pub files: BTreeMap<String, FileInfo>,
-    /// What went in and what came of it.
+    /// Records in, out, rejected and failed.
     pub counts: Counts,
-    /// What the input held beside records for this table, by kind: neither in nor out.
+    /// Number of input items that are no records for this table, by kind. They count neither as in nor as
+    /// out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_over: BTreeMap<String, u64>,
     /// Hash of the table's fingerprint.
@@ -34,8 +35,8 @@ impl Manifest {
     }
 }
 
-/// A manifest as it is hashed where it is an input: its fields of 25d6a2e in their order, sizes aside. What is
-/// added to a manifest later is not in here.
+/// Hashed form of an input manifest: the fields of 25d6a2e in their order, without sizes. Fields that are
+/// added to manifests later do not belong here.
 #[derive(Serialize)]
 struct Hashed<'a> {
     table: &'a str,
@@ -63,7 +64,7 @@ struct HashedCounts<'a> {
     failed: &'a BTreeMap<Reason, u64>,
 }
 
-/// What of manifests is hashed where they are inputs.
+/// Returns the text of input manifests that is hashed.
 pub(super) fn hashed_text(manifests: &[Manifest]) -> String {
     let hashed: Vec<Hashed<'_>> = manifests.iter().map(Hashed::of).collect();
     serde_json::to_string(&hashed).expect("manifests are plain data")
@@ -92,7 +93,7 @@ pub struct FileInfo {
     pub path: String,
     /// Rows in it.
     pub rows: u64,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
 }
 
@@ -124,7 +125,7 @@ impl Counts {
         self.rejected.values().sum()
     }
 
-    /// Records that could not be had.
+    /// Number of records that failed, over all reasons.
     pub fn failed_total(&self) -> u64 {
         self.failed.values().sum()
     }
@@ -142,7 +143,7 @@ impl Counts {
         }
     }
 
-    /// Whether nothing got lost.
+    /// Returns true if in = out + rejected + failed.
     pub fn conserved(&self) -> bool {
         self.input == self.accounted()
     }

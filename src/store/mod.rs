@@ -49,6 +49,6 @@ pub use sql::{Function, Plan, Sql};
 pub use table::{PlainPart, Table};
 pub use tar::TarWriter;
 
-/// Version of the table formats; part of every fingerprint. A later one may only add columns that may be
-/// null: what an older version began is gone on with, and its tables are read as they are.
+/// Version of the table formats; part of every fingerprint. A later one may only add nullable columns, so
+/// that runs of older versions can be resumed and their tables read without conversion.
 pub const FORMAT_VERSION: u32 = 1;

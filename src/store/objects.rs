@@ -21,9 +21,9 @@ pub enum StoreError {
     /// The store said no.
     #[error("{path}: {source}")]
     Object {
-        /// Which object.
+        /// Path of the object.
         path: String,
-        /// What the store said.
+        /// Error of the store.
         source: object_store::Error,
     },
     /// The location is not one that can be opened.
@@ -31,15 +31,15 @@ pub enum StoreError {
     Location {
         /// As given.
         location: String,
-        /// What is wrong, and what would be right.
+        /// The problem, and what would be accepted.
         problem: String,
     },
-    /// The object is there and is not what it should be.
+    /// The object exists but its content is not valid.
     #[error("{path}: {problem}")]
     Corrupt {
-        /// Which object.
+        /// Path of the object.
         path: String,
-        /// What is wrong with it.
+        /// Problem with the content.
         problem: String,
     },
     /// A column that was asked for and that a file does not have.
@@ -67,13 +67,13 @@ pub enum StoreError {
     /// Executors did not give the rows of a plan, or not those that there are.
     #[error("a plan on executors: {problem}; nothing of it was committed")]
     Engine {
-        /// What came of the last try.
+        /// Failure of the last attempt.
         problem: String,
     },
 }
 
 impl StoreError {
-    /// An object that is there and is not what it should be.
+    /// Creates the error of an object whose content is not valid.
     pub fn corrupt(path: impl Into<String>, problem: impl ToString) -> Self {
         Self::Corrupt { path: path.into(), problem: problem.to_string() }
     }
@@ -83,12 +83,12 @@ impl StoreError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectTag(UpdateVersion);
 
-/// Where a run directory lies.
+/// Local folder or object store that holds a run directory.
 #[derive(Clone, Debug)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    /// The same without and with the place in it: what looks at one object is told its whole path by
-    /// [`PrefixStore`], and plans hold that against the one they asked for.
+    /// The bucket, and the prefix of the run directory in it. [`PrefixStore`] reports whole paths for single
+    /// objects, which plans compare with the paths that they requested.
     bucket: (Arc<dyn ObjectStore>, Path),
     location: Arc<str>,
     folder: Option<Arc<std::path::Path>>,
@@ -143,13 +143,14 @@ impl Store {
         Self { objects, bucket, location, folder: None, scratch: scratch.into() }
     }
 
-    /// The folder, where it is one on local disk.
+    /// Returns the folder if the run directory is on local disk.
     pub fn folder(&self) -> Option<&std::path::Path> {
         self.folder.as_deref()
     }
 
-    /// A folder on local disk for files that grow by appending, which objects cannot: the run directory
-    /// itself where it is one, else one of this machine, whose content is put into the store in segments.
+    /// Returns a folder on local disk for files that grow by appending, which objects cannot: the run
+    /// directory itself if it is local, else a folder of this machine, whose content is uploaded to the
+    /// store in segments.
     pub fn scratch(&self) -> &std::path::Path {
         &self.scratch
     }

@@ -1,10 +1,11 @@
-//! Files of older versions under the rows of today: what they lack is null, and what they have is of the type
-//! that it always was.
+//! Files of older versions, read as rows of the present version: missing columns are null, and the others
+//! have kept their types.
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 
-/// Whether a file has a column of a row, and if not, why that is fatal.
+/// Returns true if a file has a column of a row, and false if the column is missing but nullable. Any other
+/// difference is an error.
 pub(super) fn has(schema: &Schema, wanted: &Field) -> Result<bool, String> {
     let name = wanted.name();
     match schema.column_with_name(name) {
@@ -18,7 +19,8 @@ pub(super) fn has(schema: &Schema, wanted: &Field) -> Result<bool, String> {
     }
 }
 
-/// What files of a table have, with what a row has beside that: null in all of them.
+/// Returns the schema of a table's files with the further columns of a row appended, which are null in all
+/// files.
 pub(super) fn complete(found: &Schema, wanted: &[FieldRef]) -> Result<SchemaRef, String> {
     let mut fields = found.fields().to_vec();
     for field in wanted {
@@ -29,8 +31,8 @@ pub(super) fn complete(found: &Schema, wanted: &[FieldRef]) -> Result<SchemaRef,
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Whether values of one type are read as another without changing what they are. Widths may differ: what
-/// does not fit a narrower one is an error when it is read. Of a struct, fields may be missing.
+/// Returns true if values of one type can be read as another without a change of meaning. Widths may differ:
+/// a value that does not fit a narrower type is an error when it is read. Fields of a struct may be missing.
 fn fits(found: &DataType, wanted: &DataType) -> bool {
     use DataType::{
         Binary, BinaryView, Boolean, Dictionary, FixedSizeBinary, FixedSizeList, LargeBinary,

@@ -12,7 +12,7 @@ pub struct Ordered<R> {
 }
 
 impl<R: Row> Ordered<R> {
-    /// Rows as they come.
+    /// Wraps a stream of rows.
     pub fn new(rows: RowStream<R>) -> Self {
         Self { rows: Some(rows), batch: Vec::new().into_iter(), head: None }
     }

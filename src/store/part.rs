@@ -64,8 +64,8 @@ impl<R: Row, O: Row> PartWriter<R, O> {
         writer.push(row).await
     }
 
-    /// Commits the part if in = out + rejected + failed and nobody committed it before. Either way
-    /// the manifest that counts comes back.
+    /// Commits the part if in = out + rejected + failed and no process committed it before. Returns the
+    /// manifest in effect, which may be that of the other process.
     pub async fn commit(mut self, input: u64) -> Result<Manifest, StoreError> {
         self.counts.input = input;
         if !self.counts.conserved() {

@@ -21,7 +21,7 @@ use super::StoreError;
 /// for a request and 5 to connect that `object_store` has for both. What the environment says comes last.
 const DEFAULTS: [(&str, &str); 2] = [("timeout", "120 seconds"), ("connect_timeout", "20 seconds")];
 
-/// Whether a name is that of an object in a store, and not a file or a web address.
+/// Returns true if a name is that of an object in a store, and not a file or a web address.
 pub fn is_remote(name: &str) -> bool {
     matches!(name.split_once("://"), Some(("s3" | "s3a" | "gs", _)))
 }
@@ -72,7 +72,7 @@ impl Objects {
             .map_err(|source| StoreError::Object { path: name.into(), source })
     }
 
-    /// The object's bytes as they come, or those of a range.
+    /// Streams the bytes of the object, or of a range.
     pub async fn pieces(
         &self,
         name: &str,

@@ -1,7 +1,7 @@
 //! Reviews of a run's triplets: `reviews.jsonl` in the run directory, which only grows.
 //!
 //! A review is on the disk before it counts. In an object store, where nothing can be appended to, each
-//! process has objects of its own below `reviews/`, put anew with each review: no two write one.
+//! process has objects of its own below `reviews/`, rewritten with each review: no two write one.
 
 use chrono::{SecondsFormat, Utc};
 use tokio::sync::Mutex;
@@ -23,7 +23,7 @@ impl Keyed for Review {
     }
 }
 
-/// All that was said so far, by whoever.
+/// Reads the reviews of all reviewers.
 pub async fn read_reviews(store: &Store) -> Result<Reviews, StoreError> {
     let mut paths = vec![FILE.to_owned()];
     if store.folder().is_none() {
@@ -43,7 +43,7 @@ pub async fn read_reviews(store: &Store) -> Result<Reviews, StoreError> {
     Ok(Reviews::of(all))
 }
 
-/// Where this process writes reviews.
+/// Log that this process writes reviews to.
 pub struct ReviewLog {
     store: Store,
     place: Mutex<Place>,

@@ -29,7 +29,7 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// About how many bytes this row holds in memory: batches and row groups are cut by it.
     fn weight(&self) -> usize;
 
-    /// Columns of image bytes by dotted path: stored as they are, a page for each image, so that
+    /// Columns of image bytes by dotted path: stored without compression, a page for each image, so that
     /// one can be read without its neighbours.
     const BYTES_COLUMNS: &'static [&'static str] = &[];
 
@@ -42,7 +42,7 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Less than nearly every image: a page ends as soon as it has one.
 const IMAGE_PAGE_BYTES: usize = 4096;
 
-/// How a file is cut and packed.
+/// Row groups and compression of a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Layout {
     /// A committed part: zstd, dictionaries; row groups of at most 512 rows or 32 MiB where there are

@@ -1,4 +1,4 @@
-//! What a run directory keeps beside its tables: configuration, seeds and other inputs, so that a rerun
+//! The content of a run directory beside its tables: configuration, seeds and other inputs, so that a rerun
 //! needs only `--out`.
 
 use std::collections::{BTreeSet, HashSet};
@@ -17,7 +17,7 @@ use crate::record::Tombstones;
 /// The path of the kept configuration.
 const RUN: &str = "run.json";
 
-/// The path of what was taken back.
+/// The path of the tombstones.
 const TOMBSTONES: &str = "tombstones.json";
 
 /// The path of the number of slices.
@@ -70,7 +70,7 @@ impl RunDir {
         Self { store: self.store.with_scratch(scratch) }
     }
 
-    /// What was kept, if this directory was used before.
+    /// Returns the configuration and inputs that were kept, if this directory was used before.
     pub async fn kept(&self) -> Result<Option<Kept>, StoreError> {
         let Some(text) = self.store.read(RUN).await? else { return Ok(None) };
         serde_json::from_slice(&text).map(Some).map_err(|error| StoreError::corrupt(RUN, error))
@@ -82,7 +82,7 @@ impl RunDir {
         self.store.replace(RUN, text).await
     }
 
-    /// How many slices the run was last worked on in, if it was.
+    /// Returns the number of slices of the last start, if it had slices.
     pub async fn slices(&self) -> Result<Option<u32>, StoreError> {
         let Some(text) = self.store.read(SLICES).await? else { return Ok(None) };
         serde_json::from_slice(&text).map(Some).map_err(|error| StoreError::corrupt(SLICES, error))
@@ -96,7 +96,7 @@ impl RunDir {
         self.store.replace(SLICES, of.to_string().into_bytes()).await
     }
 
-    /// What was taken back.
+    /// Returns the tombstones.
     pub async fn tombstones(&self) -> Result<Tombstones, StoreError> {
         let Some(text) = self.store.read(TOMBSTONES).await? else {
             return Ok(Tombstones::default());
@@ -113,9 +113,9 @@ impl RunDir {
         Ok(tombstones)
     }
 
-    /// Writes an output of a committed part again where it has a row of which `is_hit` says so by the
-    /// columns of `N`: each row in its place as `change` leaves it, so that what refers to a row by its
-    /// number stays right. Only for taking content out. Gives the number of rows that changed.
+    /// Rewrites an output of a committed part if `is_hit` is true for the columns `N` of any row. Rows keep
+    /// their numbers, so references to them stay valid, and `change` edits their content. Only for the
+    /// removal of content. Returns the number of rows that changed.
     pub async fn rewrite<R: Row, N: Row>(
         &self,
         manifest: &Manifest,
@@ -177,8 +177,8 @@ impl RunDir {
         let named: HashSet<&str> = files.map(|file| file.path.as_str()).collect();
         for folder in [table.to_owned(), format!("rejects/{table}"), format!("outbox/{table}")] {
             let path = |name: &String| format!("{folder}/{name}");
-            // Files that are being written on local disk have a name that goes on after the extension,
-            // and are in no listing of objects.
+            // The names of files that are being written on local disk have a suffix after the extension.
+            // Unfinished objects are in no listing.
             let is_stray =
                 |name: &String| name.contains(".parquet") && !named.contains(path(name).as_str());
             if let Some(run_dir) = self.store.folder() {
@@ -196,7 +196,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Where the tables lie.
+    /// Returns the store that holds the tables.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -216,7 +216,7 @@ impl RunDir {
         Ok(sum(&self.manifests(table).await?))
     }
 
-    /// Whether anybody has opened a table for work.
+    /// Returns true if a table was begun.
     pub async fn is_begun(&self, table: &str) -> Result<bool, StoreError> {
         Ok(self.store.read(&format!("{table}/stage.json")).await?.is_some())
     }

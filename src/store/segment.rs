@@ -23,7 +23,7 @@ const MERGE_ROWS: usize = 8;
 
 /// The outcome of one unit of work.
 pub trait SegmentEntry: Row {
-    /// What was worked on, the column `key`: entries are merged in its order.
+    /// Returns the key of the entry, the column `key`: entries are merged in its order.
     fn key(&self) -> &str;
 }
 
@@ -37,7 +37,7 @@ pub struct SegmentLog<E> {
     pending_since: Option<Instant>,
 }
 
-/// How much work in progress a part has, as its file names tell.
+/// Amount of work in progress of a part, read from file names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WipSummary {
     /// Segment files.

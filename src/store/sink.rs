@@ -16,7 +16,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use tokio::io::AsyncWriteExt;
 
-/// Large enough that few are needed, small enough that the allocator has one at hand.
+/// Large enough that few blocks are needed, small enough that the allocator can reuse them.
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// One Parquet file; nothing of it is visible before [`Self::finish`].
@@ -74,7 +74,7 @@ fn external(error: io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// What was written and not yet handed over.
+/// Bytes that were written and not yet passed on.
 #[derive(Default)]
 pub(super) struct Blocks {
     full: Vec<Bytes>,

@@ -31,13 +31,13 @@ const MAX_THREADS: usize = 8;
 /// triplet are some 3 KB.
 const BATCH_ROWS: usize = 256;
 
-/// Batches as they come, or what went wrong.
+/// Stream of batches, or the message of an error.
 pub(super) type Batches = BoxStream<'static, Result<RecordBatch, String>>;
 
 /// A function that plans call by its name: the same here and on executors, which are of one version.
 pub type Function = Arc<ScalarUDF>;
 
-/// What rows of executors have to pass beside their order and number, batch by batch.
+/// Check of the rows of executors, batch by batch, beside that of their order and number.
 pub(super) type Check<'a> = &'a (dyn Fn(&RecordBatch) -> Result<(), String> + Sync);
 
 /// A query whose rows come in order, and can be held against a count.
@@ -148,7 +148,7 @@ impl Sql {
         Ok(RowStream::new("plan", stream(&self.session, sql).await.map_err(failed)?))
     }
 
-    /// How many rows a plan has to have, counted in this process.
+    /// Counts in this process the rows that a plan must have.
     pub async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
         if let Some(sql) = &plan.count {
             let counts = self.query::<Count>(sql).await?.collect().await?;
@@ -180,7 +180,7 @@ impl Row for Count {
     }
 }
 
-/// How plans are made and run, here and on executors.
+/// Returns the settings of plans, the same in this process and on executors.
 pub(super) fn settings(config: SessionConfig, memory: usize, threads: usize) -> SessionConfig {
     let threads = threads.min(memory / THREAD_BYTES).clamp(1, MAX_THREADS);
     let mut config = config
@@ -214,7 +214,7 @@ pub(super) async fn stream(
     Ok(batches.map(|batch| batch.map_err(|error| error.to_string())).boxed())
 }
 
-/// What files of the run directory are called in plans, wherever it lies.
+/// Returns the base URL of the run directory's files in plans, wherever the directory is.
 pub(super) fn base() -> Url {
     Url::parse("run://dir/").expect("a constant URL")
 }

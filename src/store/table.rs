@@ -112,12 +112,12 @@ impl<R: Row> Table<R> {
         self.older_format
     }
 
-    /// Its name, which is its folder's.
+    /// Returns the name of the table, which is that of its folder.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Where it lies.
+    /// Returns the store that holds the table.
     pub fn store(&self) -> &Store {
         &self.store
     }

@@ -15,11 +15,11 @@ use tokio::sync::Semaphore;
 
 use super::metrics;
 
-/// Where it answers.
+/// Path of the metrics.
 const PATH: &str = "/metrics";
 /// Connections at a time: a collector or two, and a person.
 const CONNECTIONS: usize = 8;
-/// A client that does not get to its question within this is left.
+/// Time within which a client must send its request; after it the connection is closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Before the next connection is taken, where one could not be.

@@ -11,7 +11,7 @@ use crate::record::Reason;
 /// One step of the funnel.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// What the step makes.
+    /// Name of the table that the step makes.
     pub name: String,
     /// Records in.
     pub input: u64,
@@ -25,7 +25,7 @@ pub struct Step {
     pub pending: u64,
     /// Bytes of committed files.
     pub bytes: u64,
-    /// How far the step is, if it is not done.
+    /// Progress of the step, if it is not finished.
     pub note: String,
 }
 

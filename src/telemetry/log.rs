@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::visible::is_unseen;
 use crate::config::env;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.

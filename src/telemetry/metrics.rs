@@ -1,4 +1,4 @@
-//! What a collector can ask for: every metric with its name, unit and help, and their text form.
+//! All metrics, each with its name, unit and help, and their text format.
 //!
 //! The text is OpenMetrics 1.0 (<https://prometheus.io/docs/specs/om/open_metrics_spec/>), which Prometheus
 //! reads. Counters get the suffix `_total`, units are base units and end the name. Values are read when
@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Whether a value can only grow.
+/// Kind of a metric: a counter only grows, a gauge may fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Counter,

@@ -1,5 +1,6 @@
-//! What a person or a log collector sees: log lines, one progress line a stage, metrics, tables
-//! at the end; and clocks: limiters' on tokio's time, limits that a starved process does not break.
+//! Output for people and log collectors: log lines, one progress line a stage, metrics, and tables at
+//! the end. Also clocks: tokio's time for limiters, and time limits that hold when a process is starved
+//! of CPU.
 
 mod clock;
 pub mod exporter;

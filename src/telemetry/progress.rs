@@ -47,7 +47,7 @@ impl Progress {
         Self(Arc::new(Inner { stage, counts, ticker: Some(ticker), bar }))
     }
 
-    /// One that nobody sees.
+    /// Creates a progress that is not displayed.
     pub fn hidden() -> Self {
         Self(Arc::new(Inner { stage: "", counts: Counts::new(), ticker: None, bar: None }))
     }
@@ -57,7 +57,7 @@ impl Progress {
         self.0.counts.total.fetch_add(records, Relaxed);
     }
 
-    /// One record that was work to do is somebody else's.
+    /// Notes that one record of the work was forwarded to another process.
     pub fn hand_on(&self) {
         self.0.counts.total.fetch_sub(1, Relaxed);
     }

@@ -1,9 +1,10 @@
-//! What a command puts out, for people or the next command.
+//! Output of a command, for people or the next command.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 
-/// Prints a text and ends its last line. Nobody has to read to the end: `mine status RUN | head` is no failure.
+/// Prints a text and ends its last line. A reader may close the pipe early: `mine status RUN | head` is no
+/// failure.
 pub fn say(text: impl Display) {
     let text = text.to_string();
     let text = text.strip_suffix('\n').unwrap_or(&text);

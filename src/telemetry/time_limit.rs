@@ -23,7 +23,7 @@ const REPRIEVES: u32 = 10;
 #[error("no end within the time limit")]
 pub struct TimeLimitExceeded;
 
-/// The time that is left to somebody else, over one or several waits.
+/// Time that is left for the work of another process or host, over one or several waits.
 #[derive(Clone, Debug)]
 pub struct TimeLimit {
     left: Duration,
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(limit.lost(), Duration::ZERO);
     }
 
-    /// What a runtime sees whose threads get no CPU: all timers are late by so much.
+    /// Makes all timers of the runtime late by `seconds`, as if its threads got no CPU.
     async fn starve(seconds: u32) {
         tokio::time::advance(seconds * SECOND).await;
     }

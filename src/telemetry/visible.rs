@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character changes how what surrounds it is shown: controls, and what turns the direction of
-/// writing (<https://www.unicode.org/reports/tr9/>).
+/// Returns true for control characters and for marks that change the direction of writing
+/// (<https://www.unicode.org/reports/tr9/>).
 pub(super) fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')

@@ -200,9 +200,10 @@ mod tests {
         gradients(model)
     }
 
-    /// How far each gradient is apart, relative to its tensor's length. Some are nothing but rounding, as
-    /// those of the keys' biases: they are held to a hundredth of the longest of all. That of the temperature
-    /// is a small difference of logits, as random weights embed everything alike: to 1.
+    /// Returns the distance of each pair of gradients, relative to the length of the tensor. The gradients of
+    /// the keys' biases consist of rounding errors only, so the length counts as at least a hundredth of the
+    /// longest one. The gradient of the temperature is a small difference of logits, because random weights
+    /// embed everything alike; its length counts as at least 1.
     fn apart(found: &[(String, Tensor)], right: &[(String, Tensor)]) -> Vec<(String, f64)> {
         assert_eq!(found.len(), right.len());
         let most = right.iter().map(|(_, gradient)| length(gradient)).fold(0.0, f64::max);

@@ -121,7 +121,7 @@ impl Trainer {
         state.world_size = world;
         state.software = TrainState::software();
         if let Some(checkpoint) = from.as_ref().filter(|_| rank == 0) {
-            tracing::info!(step = state.step, "going on from {}", checkpoint.path.display());
+            tracing::info!(step = state.step, "resuming from {}", checkpoint.path.display());
         }
         let desk = (rank == 0).then(|| Desk::open(&options, &state)).transpose()?;
         let meter = Meter::new(recipe.run.steps, state.step, WINDOW);

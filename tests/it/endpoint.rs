@@ -296,7 +296,7 @@ async fn an_endpoint_that_is_down_ends_the_run_after_a_while() {
     let config = Endpoint { give_up_s: 3.0, ..endpoint(&server) };
     let error = first_error(&server, &config, 200).await;
     assert!(matches!(error, ModelError::Down { .. }), "{error}");
-    assert!(error.to_string().contains("run again to go on"), "{error}");
+    assert!(error.to_string().contains("run again to resume"), "{error}");
 }
 
 /// A proxy's page under status 200: it works, and answers nothing.

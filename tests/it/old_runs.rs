@@ -1,5 +1,6 @@
-//! A finished run of 25d6a2e, kept in the repository, under the software of today: it is done, and no stage
-//! of it asks for anything that was had before. `tests/fixtures/README.md` says how it was made.
+//! A finished run of 25d6a2e, kept in the repository, under the present software: the run counts as
+//! finished, and no stage requests anything that the run already holds. `tests/fixtures/README.md` says
+//! how it was made.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -134,7 +135,7 @@ async fn a_finished_run_of_25d6a2e_is_done_without_a_request_and_without_a_call(
     let output = old.run(&[]).await;
     succeeded(&output);
     assert_eq!(old.asked(), (0, 0));
-    assert!(files(&old.run_dir()) == before, "no file of a table is written anew");
+    assert!(files(&old.run_dir()) == before, "no file of a table is rewritten");
     // The configuration that is kept now begins a run as well as the one of then.
     succeeded(&old.run(&[]).await);
     assert_eq!(old.asked(), (0, 0));
@@ -163,7 +164,8 @@ async fn another_seed_and_other_pages_are_asked_for() {
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert_eq!(old.asked(), (0, 0));
     for told in [
-        "--redo instruct makes anew instructions (2 parts, 22 rows), triplet_plan (2 parts, 22 rows)".to_owned(),
+        "--redo instruct rebuilds instructions (2 parts, 22 rows), triplet_plan (2 parts, 22 rows)"
+            .to_owned(),
         "no page and no image is requested again".to_owned(),
         format!("instruct asks a model: about {pairs} calls"),
         "nothing was removed".to_owned(),

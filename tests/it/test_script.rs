@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::source::root;
 
-/// The modules of `src/lib.rs` that are there with feature `torch` only.
+/// The modules of `src/lib.rs` that exist with feature `torch` only.
 fn torch_modules() -> Vec<String> {
     let source = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let gated = source.split("#[cfg(feature = \"torch\")]\npub mod ").skip(1);

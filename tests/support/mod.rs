@@ -66,7 +66,7 @@ impl Mined {
         Self::of(World::generate(options)).await
     }
 
-    /// The same with a world that is there.
+    /// Serves an existing world in the same way.
     pub async fn of(world: World) -> Self {
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let world = world.serve_drawn(address, Some(drawn())).await.unwrap();
@@ -118,8 +118,8 @@ impl Mined {
     }
 }
 
-/// The folder of pictures that the tests of one build share: drawing is a third of what a small run
-/// takes. Folders of other builds are removed, which may draw otherwise.
+/// The folder of images that the tests of one build share: drawing takes a third of the time of a small
+/// run. Folders of other builds, which may draw differently, are removed.
 fn drawn() -> Drawn {
     let program = std::env::current_exe().unwrap();
     let file = program.metadata().unwrap();

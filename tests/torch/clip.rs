@@ -141,5 +141,5 @@ async fn clip_embeds_a_benchmark_and_without_its_weights_hashes_must_do() {
     plant(&mined, &mined.tables("run").await, "two.jpg");
     done(again()).await;
     let card = card(&mined);
-    assert!(card.contains("hashes only: ") && card.contains("not at hand"), "{card}");
+    assert!(card.contains("hashes only: ") && card.contains("not available"), "{card}");
 }

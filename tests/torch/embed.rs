@@ -171,8 +171,8 @@ fn the_preprocessing_that_is_asked_for_is_done() {
     assert_eq!(golden.embedded(), released);
     assert!(golden.run(&["--preprocess", "clip"]).status.success());
     let clip = golden.embedded();
-    // Case 0 has the model's size and a white pixel, so both leave it as it is; case 1 is darker
-    // and no square.
+    // Case 0 has the model's size and a white pixel, so neither preprocessing changes it; case 1 is darker
+    // and not square.
     let config = golden.config();
     assert_same_vector(&released[0].1, &clip[0].1, &config, "case 0");
     let bound = likely(F32, roundings(&config)) * largest(&clip[1].1);

@@ -22,7 +22,7 @@ const DRIP: Duration = Duration::from_millis(200);
 
 /// The bytes of a body that ends.
 ///
-/// Pictures come from `drawn` where there is a folder of them.
+/// Images are read from the folder `drawn` if there is one.
 pub fn make(body: &Body, port: u16, pack: bool, drawn: Option<&Drawn>) -> Result<Vec<u8>> {
     let file = |picture: &Picture| match drawn {
         Some(drawn) => drawn.bytes(picture),

@@ -23,7 +23,7 @@ fn keys_of(table: &Table, prefix: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-/// What there is to write about keys that the history does not account for.
+/// Returns a message for each key that the history does not account for.
 fn unaccounted(history: &History, today: &Table) -> Vec<String> {
     let mut known = Table::new();
     history.complete(&mut known).unwrap();
@@ -158,7 +158,7 @@ fn a_name_of_the_past_is_read_wherever_a_key_is_set() {
     // The present name counts where a file has both.
     std::fs::write(&file, "crawl.max_side = 3\nfetch.max_sides = 6\n").unwrap();
     assert_eq!(load(&of_file), Ok(changed(6, "new", 5)));
-    // What is gone is an error where somebody asks for it.
+    // A removed key is an error in a flag.
     let gone = Layers { flags: vec!["fetch.gone=3".into()], ..Layers::default() };
     assert!(load(&gone).unwrap_err().contains("unknown key `fetch.gone`"));
     let wrong = Layers { flags: vec!["crawl.max_side=deep".into()], ..Layers::default() };

@@ -6,36 +6,36 @@
 
 use std::path::Path;
 
-/// What stands before a name where a path could be.
+/// Prefix that distinguishes the name of a built-in text from a path.
 const PREFIX: &str = "built-in:";
 
-/// A text, and what its answers have to be.
+/// A text, with the schema of its replies.
 #[derive(Debug)]
 pub struct BuiltIn {
-    /// What it is called after `built-in:`.
+    /// Name after the prefix `built-in:`.
     pub name: &'static str,
     /// The text.
     pub text: &'static str,
-    /// JSON Schema of the answer; empty where the text is no prompt of its own. What is asked by a file of
-    /// the user's is answered by the schema of the first.
+    /// JSON Schema of the reply; empty for demonstrations. A prompt from a file of the user has the schema of
+    /// the first built-in prompt.
     pub schema: &'static str,
 }
 
-/// What `describe.prompt` may name.
+/// Texts that `describe.prompt` may name.
 pub const DESCRIBE_PROMPTS: &[BuiltIn] = &[BuiltIn {
     name: "describe.v1",
     text: include_str!("../../../prompts/describe.v1.md"),
     schema: include_str!("../../../schemas/describe.json"),
 }];
 
-/// What `instruct.prompt` may name.
+/// Texts that `instruct.prompt` may name.
 pub const INSTRUCT_PROMPTS: &[BuiltIn] = &[BuiltIn {
     name: "instruct.v1",
     text: include_str!("../../../prompts/instruct.v1.md"),
     schema: include_str!("../../../schemas/instruct.json"),
 }];
 
-/// What `instruct.demonstrations` may name.
+/// Texts that `instruct.demonstrations` may name.
 pub const DEMONSTRATIONS: &[BuiltIn] = &[BuiltIn {
     name: "instruct.v1.demonstrations",
     text: include_str!("../../../prompts/instruct.v1.demonstrations.json"),

@@ -1,4 +1,4 @@
-//! Names that resolve to where nobody is to go, through the whole client. No connection is made.
+//! Names that resolve to forbidden addresses, through the whole client. No connection is made.
 
 use std::io;
 use std::net::IpAddr;

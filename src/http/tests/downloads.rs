@@ -1,4 +1,4 @@
-//! Large files: what breaks off is gone on with, and nothing is put together of two files.
+//! Large files: broken transfers are continued, and parts of different files are never combined.
 
 use super::support::{Act, Server, answer, client, config, not_found, send, to};
 use crate::http::{Client, FetchError};
@@ -65,7 +65,7 @@ async fn ranges_are_cut_out_or_an_error() {
     let part = read(&patient(), &server.url("/ranges"), Some(3..8)).await;
     assert_eq!(part.unwrap(), "lo wo");
     let error = read(&patient(), &server.url("/whole"), Some(3..8)).await.unwrap_err();
-    assert!(error.detail.contains("ranges of the file cannot be had"), "{error}");
+    assert!(error.detail.contains("the server does not support ranges of the file"), "{error}");
 }
 
 #[tokio::test]

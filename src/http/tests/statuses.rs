@@ -128,7 +128,7 @@ async fn a_contact_that_is_no_header_is_refused() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_connect_error() {
-    // Bound and dropped again: nobody listens there.
+    // Bound and dropped again: no process listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}/").parse().unwrap();
     let error = get(&client(&config()), &url, Kind::Page).await.map(|_| ()).unwrap_err();

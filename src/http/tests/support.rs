@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::http::{Answer, Client, FetchError, Fetched, Kind};
 use crate::record::Reason;
 
-/// What a server does with a connection once it has read the request.
+/// Action of a server on a connection once it has read the request.
 #[derive(Clone, Debug)]
 pub enum Act {
     Send(Vec<u8>),
@@ -90,7 +90,7 @@ impl Server {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How often `path` was asked for.
+    /// Number of requests for `path`.
     pub fn count(&self, path: &str) -> usize {
         self.seen().iter().filter(|seen| *seen == path).count()
     }
@@ -168,7 +168,7 @@ pub async fn get(client: &Client, url: &Url, kind: Kind) -> Result<Fetched, Fetc
     }
 }
 
-/// The reason why a page of `server` could not be had with `config`.
+/// Returns the failure of fetching a page of `server` with `config`.
 pub async fn failure(config: &Config, server: &Server) -> FetchError {
     get(&client(config), &server.url("/page"), Kind::Page).await.map(|_| ()).unwrap_err()
 }

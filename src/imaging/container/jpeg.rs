@@ -67,8 +67,8 @@ fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     }
 }
 
-/// Whether the scans reach an end: the marker for it, or some other (broken) marker as the very last
-/// thing. Inside a scan 0xFF is followed by nothing but zero and restart markers.
+/// Returns true if the scans reach an end: the marker for it, or some other (broken) marker as the very
+/// last bytes. Inside a scan 0xFF is followed by nothing but zero and restart markers.
 fn is_complete(scans: &[u8]) -> bool {
     let ends_in_marker = matches!(scans, [.., 0xFF, 0xC0..=0xCF | 0xD8..=0xFE]);
     ends_in_marker || scans.windows(2).rev().any(|end| end == [0xFF, 0xD9])

@@ -1,4 +1,4 @@
-//! What a file says about itself, found by walking its segments and chunks without decoding.
+//! Metadata of a file, found by walking its segments and chunks without decoding.
 //!
 //! The decoders read the same headers again: this walk comes first so that caps apply before a
 //! decoder allocates anything. Everything is a slice of the input; nothing is inflated.

@@ -25,7 +25,7 @@ pub(super) fn decode(
     let _ = side;
     match by_zune(bytes, container, true) {
         Ok(bitmap) => Ok((bitmap, true)),
-        // Half a picture is worse than none, but a whole one with a flaw is worth having.
+        // A truncated image is refused, but a whole one with a flaw is usable.
         Err(error) if !container.is_complete => Err(error),
         Err(_) => Ok((by_zune(bytes, container, false)?, false)),
     }

@@ -9,10 +9,10 @@ use super::container::Container;
 use super::{Bitmap, Format, ImageError, guard, orient, rights};
 use crate::config::Fetch;
 
-/// What decodes JPEG: two decoders differ in the last bit of some pixels, and so do the features.
+/// Decoder of JPEG: two decoders differ in the last bit of some pixels, and so do the features.
 pub const JPEG_DECODER: &str = if cfg!(feature = "turbo") { "libjpeg-turbo" } else { "zune-jpeg" };
 
-/// What becomes of transparency.
+/// Treatment of transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alpha {
     /// As a browser shows it on a white page.

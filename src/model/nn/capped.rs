@@ -32,7 +32,7 @@ impl CappedAttention {
         x.view([batch, tokens, self.heads, hidden / self.heads]).transpose(1, 2)
     }
 
-    /// What each query takes of each key: `[B, heads, T, S]`, rows adding up to 1.
+    /// Returns the attention weights `[B, heads, T, S]`; each row adds up to 1.
     ///
     /// Logits, cap and softmax are at least float32: a bfloat16 near 50 has steps of a quarter.
     pub fn weights(&self, query: &Tensor, key: &Tensor, scale: f64) -> Tensor {

@@ -14,8 +14,7 @@ pub(crate) use norm::LayerNorm;
 
 use tch::Kind;
 
-/// What is computed with enough digits in any kind is computed in: float64 stays, all else becomes
-/// float32.
+/// Returns the kind in which sensitive steps are computed: float64 for float64, else float32.
 pub(crate) fn wide(kind: Kind) -> Kind {
     if kind == Kind::Double { Kind::Double } else { Kind::Float }
 }

@@ -30,9 +30,9 @@ pub struct Parameter {
     /// A float32 leaf that requires gradients. The model computes with this very tensor, so an
     /// optimizer changes it in place.
     pub tensor: Tensor,
-    /// Whether CLIP brought it.
+    /// Origin of the parameter: CLIP or the added layers.
     pub origin: Origin,
-    /// Whether weight decay applies. Not to biases, layer norms, embeddings (class token and
+    /// True if weight decay applies. It does not apply to biases, layer norms, embeddings (class token and
     /// positions included), the learned query, `per_dim_scale` and `logit_scale`.
     pub decays: bool,
 }
@@ -58,7 +58,7 @@ impl Parameters {
         Some(&self.list[position.ok()?])
     }
 
-    /// How many tensors there are.
+    /// Number of tensors.
     pub fn len(&self) -> usize {
         self.list.len()
     }

@@ -1,4 +1,4 @@
-//! Numbers of the original implementation, where they are at hand.
+//! Numbers of the original implementation, where they are available.
 
 use std::path::PathBuf;
 

@@ -160,13 +160,13 @@ mod tests {
     use crate::model::preprocess::{Preprocess, prepare};
     use crate::model::tests::bounds::{F32, assert_within, likely};
 
-    /// What the original's own arithmetic in float32 does to images of values 0 to 1, measured against the
-    /// same in float64 (golden/README.md): a number in a file, the same on every machine.
+    /// Rounding error of the original in float32, for images of values 0 to 1, measured against the same
+    /// code in float64 (golden/README.md). The number comes from a file, so no machine changes it.
     const ORIGINALS: f64 = 2.4e-6;
 
-    /// The bound of prepared images of values 0 to 1: the original's error, and ours of sums over the
-    /// rows and columns that one of 48 output pixels is made of, `longest / 24 + 2` of each at most, with a
-    /// product and an addition for each. A level of 255 is hundreds of times as much.
+    /// Bound for prepared images of values 0 to 1: the error of the original plus that of our sums. An
+    /// output pixel (of 48) is a sum over at most `longest / 24 + 2` rows and as many columns, with a product
+    /// and an addition for each. One level of 255 is hundreds of times larger.
     fn within(longest: usize) -> f64 {
         ORIGINALS + likely(F32, 2 * longest.div_ceil(12) + 8)
     }

@@ -1,10 +1,10 @@
-//! How far apart two computations of the same number may be: bounds that follow from the arithmetic
-//! and from no machine.
+//! Bounds of the difference between two computations of the same number. They follow from the arithmetic
+//! and hold on every machine.
 //!
-//! A kernel adds up in an order that depends on the processor, on the number of threads and on how many
-//! rows come at once, so a bound read off one machine fails on another. Here a bound is made of the
-//! number format, of how many roundings lie on the way to a number, and of the largest number on that
-//! way, by which the caller multiplies. Higham, Accuracy and Stability of Numerical Algorithms, chapters
+//! A kernel sums in an order that depends on the processor, the number of threads and the number of rows
+//! in the batch, so a bound measured on one machine fails on another. A bound here depends on the number
+//! format, on the number of roundings that lead to a result, and on the largest intermediate number, by
+//! which the caller multiplies. Higham, Accuracy and Stability of Numerical Algorithms, chapters
 //! 3 and 4; Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis (2019).
 
 use super::ModelConfig;
@@ -30,13 +30,13 @@ pub fn guaranteed(unit: f64, terms: usize) -> f64 {
     2.0 * product / (1.0 - product)
 }
 
-/// How far two computations with so many roundings each are apart, but once in 30 million: rounding
-/// errors have either sign, so they add up like the 2n steps of a random walk. Relative to the largest
-/// number that was rounded.
+/// Bound of the difference between two computations with `roundings` roundings each, relative to the
+/// largest number that was rounded. It is exceeded once in 30 million comparisons: rounding errors have
+/// either sign, so they add up like the 2n steps of a random walk.
 ///
-/// The bound of networks, whose roundings are the terms of all sums that follow one another: γₙ over all
-/// of these would exceed many a fault. It assumes that a number's error is passed on and not enlarged; a
-/// step that does enlarge it, such as the loss's logit scale, is a factor of the caller's.
+/// It suits networks, whose roundings are the terms of all consecutive sums: γₙ over all of them would hide
+/// real bugs. It assumes that an error is passed on but not amplified. The caller multiplies by the factor
+/// of a step that amplifies it, such as the logit scale of the loss.
 pub fn likely(unit: f64, roundings: usize) -> f64 {
     DEVIATIONS * (2.0 * roundings as f64).sqrt() * unit
 }

@@ -60,11 +60,11 @@ fn quick_gelu_through_an_mlp_of_identities() {
     conformance("model-quick-gelu", 1);
 }
 
-/// Bounds of an attention's weights and of what it mixes, for inputs of some width and keys.
+/// Bounds of the weights and of the output of an attention, from the width and the number of keys.
 ///
-/// Logits come from a projection and a dot product, each no longer than the width; an error of one is an
-/// equal share of the weight that it is an exponent of, so it counts as often as the largest logit has
-/// units. Mixing and the last projection follow.
+/// Logits result from a projection and a dot product, each at most as long as the width. An absolute error
+/// of a logit is a relative error of its weight, which is the exponential of the logit; therefore the bound
+/// is multiplied by the largest logit. The weighted sum and the output projection follow.
 fn attention_bounds(q: &Tensor, kv: &Tensor) -> [f64; 2] {
     let (width, keys) = (q.size()[2] as usize, kv.size()[1] as usize);
     let probs = LARGEST_LOGIT * likely(F32, 2 * width + keys);

@@ -24,7 +24,7 @@ const WORD: &str = concat!(
 /// the context and only its first tokens are wanted.
 const MAX_WORD: usize = 75 * 32;
 
-/// Words that a thread remembers before it starts anew.
+/// Words that a thread caches before it clears the cache.
 const MAX_CACHED: usize = 1 << 16;
 /// Longer words are not worth remembering.
 const MAX_CACHED_WORD: usize = 32;

@@ -1,4 +1,4 @@
-//! Why weights could not be read or written. Nothing is guessed: what does not fit is named.
+//! Errors of reading and writing weights. Nothing is guessed: what does not fit is named.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum WeightsError {
     Hub {
         /// Repository and revision.
         name: String,
-        /// What the hub, or the connection, said.
+        /// Message of the hub or the connection.
         problem: String,
     },
     /// A file could not be written. What was there before still is.
@@ -41,7 +41,7 @@ pub enum WeightsError {
     NoWeights {
         /// The folder.
         path: PathBuf,
-        /// What it has.
+        /// Names of the files in the folder.
         found: String,
     },
     /// The file is of no known format, or a broken one.
@@ -110,14 +110,14 @@ pub struct Mismatch {
 pub struct WrongShape {
     /// The file's name for it.
     pub name: String,
-    /// What the config asks for, as we keep it.
+    /// Shape that the config requires, in our layout.
     pub expected: Vec<i64>,
-    /// What the file has, as we would keep it.
+    /// Shape in the file, converted to our layout.
     pub found: Vec<i64>,
 }
 
 impl Mismatch {
-    /// Whether all fits.
+    /// Returns true if there is no difference.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.extra.is_empty() && self.wrong.is_empty()
     }

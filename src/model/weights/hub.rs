@@ -10,10 +10,10 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use super::error::WeightsError;
 
-/// What a name of the hub begins with.
+/// Prefix of a name of the hub.
 const SCHEME: &str = "hf://";
 
-/// Attempts at one file beyond the first; a download goes on where it broke off.
+/// Retries of one file; a download continues where it broke off.
 const RETRIES: usize = 5;
 
 /// Files that are fetched, as far as a repository has them.

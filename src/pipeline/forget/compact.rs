@@ -1,7 +1,7 @@
-//! `mine compact`: what was taken back is removed from what a run keeps.
+//! `mine compact`: erases forgotten data from a run directory.
 //!
-//! What tells that a row is gone is taken out last, so that a second try after a kill finds the same:
-//! replies, then images, then what leads to images, then pages.
+//! The data that identifies a forgotten row is erased last, so that a second attempt after a kill finds the
+//! same rows: replies, then images, then references to images, then pages.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -23,7 +23,7 @@ use crate::table::{
     OutboxLink, PAGES, PageKey,
 };
 
-/// Blanks what was taken back wherever a run keeps it. Rows stay, so that others keep their numbers.
+/// Blanks forgotten data in all tables and caches of a run. Rows stay, so that others keep their numbers.
 pub async fn compact(out: &str) -> Result<(), RunError> {
     let dir = existing(out).await?;
     let kept = dir.kept().await?.unwrap_or_default();
@@ -84,7 +84,7 @@ async fn gone_ids(dir: &RunDir, gone: &Gone) -> Result<HashSet<String>, StoreErr
 }
 
 async fn images(dir: &RunDir, gone: &Gone) -> Result<u64, StoreError> {
-    // Whoever left them asks again.
+    // The slices that forwarded these requests forward them again.
     for (path, _) in dir.store().list(&format!("{IMAGES}/errands")).await? {
         dir.store().delete(&path).await?;
     }
@@ -99,7 +99,7 @@ async fn images(dir: &RunDir, gone: &Gone) -> Result<u64, StoreError> {
     Ok(blanked)
 }
 
-/// What leads to images and pages, and what was not passed on.
+/// Blanks forgotten data in fetch lists, rejects and outboxes.
 async fn lists(dir: &RunDir, gone: &Gone) -> Result<(), StoreError> {
     // A target that is not fetched yet keeps its name, which is what the outcome is kept under.
     let fetched: BTreeSet<u32> =
@@ -143,7 +143,7 @@ async fn small<R: Row + Clone>(
     Ok(())
 }
 
-/// Images that only pages show which were taken back.
+/// Returns the images that only forgotten pages show.
 async fn unused_images(dir: &RunDir, gone: &Gone) -> Result<BTreeSet<String>, StoreError> {
     let mut images = BTreeSet::new();
     for is_of_gone in [true, false] {

@@ -1,6 +1,5 @@
-//! Taking back: `mine forget` leaves something out of everything that is made from now on, and
-//! `mine compact` removes what tables and caches still hold of it. docs/mining.md says what neither
-//! reaches.
+//! Forgetting: `mine forget` excludes data from all later output, and `mine compact` erases it from tables
+//! and caches. docs/mining.md lists the copies that neither command reaches.
 
 mod compact;
 mod scrub;
@@ -27,8 +26,8 @@ use crate::table::columns::{required, text};
 
 pub use compact::compact;
 
-/// Takes back, and removes every table that was made from groups on, with what people were shown of
-/// them: the next run makes them anew.
+/// Adds tombstones, and removes the tables of stage `group` and of all later stages, with the copies that
+/// were made for people. The next run rebuilds the tables.
 pub async fn forget(out: &str, what: Tombstones) -> Result<(), RunError> {
     if what.is_empty() {
         return Err(RunError::ForgetNothing);
@@ -42,7 +41,7 @@ pub async fn forget(out: &str, what: Tombstones) -> Result<(), RunError> {
     let outcome = bury(&session.dir, config, what, stop).await;
     session.end(outcome).await?;
     tracing::info!(
-        "groups, pairs and triplets are removed; `mine --out {out}` makes them anew without it, and \
+        "groups, pairs and triplets are removed; `mine --out {out}` rebuilds them without it, and \
          `mine compact {out}` removes what pages, images and replies hold of it"
     );
     Ok(())
@@ -66,8 +65,8 @@ async fn bury(
     Ok(redo(dir, RunStage::Group).await?)
 }
 
-/// The images of clusters. Each is taken back by itself too: a cluster has its id from one of its
-/// images, and when that is gone, a later run may give the others another.
+/// Returns the images of clusters. Each image gets a tombstone of its own too: the id of a cluster is that of
+/// one of its images, and once that image is gone, a later run may give the others another id.
 async fn members(
     dir: &RunDir,
     config: Config,

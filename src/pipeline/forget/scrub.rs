@@ -1,5 +1,5 @@
-//! What of a record is taken out: plain functions on rows. Rows stay, blank, so that others keep their
-//! numbers; a blank one has no URL. Each function says whether it changed anything.
+//! Erasure of forgotten data from records: plain functions on rows. Rows stay, blank, so that others keep
+//! their numbers; a blank row has no URL. Each function returns true if it changed anything.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use crate::stages::{collect, fetch};
 use crate::store::Row;
 use crate::table::{ArchivedImage, FetchTarget, ImageUse, OutboxLink};
 
-/// What is gone.
+/// Forgotten data.
 #[derive(Clone, Debug, Default)]
 pub struct Gone {
     /// As `mine forget` wrote them.
     pub stones: Tombstones,
-    /// URLs of images that only gone pages show: a site's pictures often lie elsewhere.
+    /// URLs of images that only forgotten pages show: the images of a site are often on another host.
     pub unused: BTreeSet<String>,
 }
 
 impl Gone {
-    /// Whether the URL of a page is.
+    /// Returns true if the URL of a page is forgotten.
     pub fn page(&self, url: &str) -> bool {
         self.stones.covers_url(url)
     }
@@ -30,7 +30,7 @@ impl Gone {
         self.stones.covers_url(url) || self.unused.contains(url)
     }
 
-    /// Whether an image is, by anything that is known of it.
+    /// Returns true if an image is forgotten, by its URLs or its id, or is blank already.
     pub fn image(&self, image: &ImageKey) -> bool {
         image.url.is_empty()
             || self.image_url(&image.url)
@@ -71,7 +71,7 @@ impl Row for PageLinks {
 }
 
 impl PageLinks {
-    /// Whether [`page`] would change the page.
+    /// Returns true if [`page`] would change the page.
     pub fn is_hit(&self, gone: &Gone) -> bool {
         let Self { url, requested_url, canonical_url, og_images, images } = self.clone();
         page(
@@ -112,7 +112,7 @@ impl ImageKey {
         Self { image_id: image_id.clone(), url, final_url, page_url: page_url.clone() }
     }
 
-    /// Whether [`image`] would change the image; one that is blank already stays as it is.
+    /// Returns true if [`image`] would change the image; it never changes a blank one.
     pub fn is_hit(&self, gone: &Gone) -> bool {
         !self.url.is_empty() && (gone.image(self) || gone.page(&self.page_url))
     }

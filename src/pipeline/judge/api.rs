@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /` | the page, with `/app.js` and `/style.css` |
-//! | `GET /api/items` | the question and all items, sides as left and right, with this judge's verdicts |
+//! | `GET /api/items` | the task and all items, sides as left and right, with this judge's verdicts |
 //! | `GET /images/{item}/{role}` | `query`, `target`, `left` or `right` of an item by number |
 //! | `POST /api/verdicts` | `{"item": 3, "verdict": "left"}`; null takes it back |
 //! | `GET /api/result` | who won, once this judge has judged everything |
@@ -152,7 +152,7 @@ async fn give(
     let item = item.ok_or_else(|| Problem::bad("no such item"))?;
     let verdict = given.verdict.map(|said| said.verdict(item.is_swapped));
     if verdict.is_some_and(|verdict| verdict.is_of_sides() != shared.subject.names.is_some()) {
-        return Err(Problem::bad("such a verdict is of no use here"));
+        return Err(Problem::bad("such a verdict does not fit this item"));
     }
     shared.verdicts.give(&item.id, verdict).await.map_err(|error| {
         tracing::error!("{error}");

@@ -1,8 +1,8 @@
 //! `mine judge`: blind judging in the browser, of two prompts, of two models' results, or of a run's triplets.
 //!
-//! A [`Subject`] is what is judged, read from one of three sources. Verdicts are appended to a file beside it
-//! ([`verdicts`]), so that judging goes on where it stopped, by several people at a time; [`tally`] sums them up.
-//! The page ([`api`]) is not told whose side is whose before everything is judged.
+//! A [`Subject`] holds the items to judge, read from one of three sources. Verdicts are appended to a file
+//! beside it ([`verdicts`]), so that judging can be interrupted and done by several people; [`tally`] sums
+//! them up. The page ([`api`]) learns the names of the sides only after everything is judged.
 
 mod api;
 mod prompts;
@@ -25,10 +25,10 @@ use subject::Subject;
 use tally::Tally;
 use verdicts::Verdicts;
 
-/// Why nothing can be judged.
+/// Error that prevents judging.
 #[derive(Debug, Error)]
 pub enum JudgeError {
-    /// What is named is none of the things that can be judged.
+    /// The argument names nothing that can be judged.
     #[error(
         "{0}: give a run directory, a table of eval-prompts, or a folder of evaluate --model-b"
     )]
@@ -36,9 +36,9 @@ pub enum JudgeError {
     /// A file of the folder cannot be used.
     #[error("{}: {problem}", path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem with the file.
         problem: String,
     },
     /// The table has no images.
@@ -58,7 +58,7 @@ pub enum JudgeError {
     Store(#[from] StoreError),
 }
 
-/// What the command line says.
+/// Options of the command line.
 #[derive(Clone, Debug)]
 pub struct JudgeOptions {
     /// A run directory, a table, or a folder.

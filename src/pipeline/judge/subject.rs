@@ -1,4 +1,4 @@
-//! What is judged: items with one side or two, wherever they come from.
+//! The items to judge, with one side or two, from any source.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,38 +17,38 @@ use crate::table::IMAGES;
 /// All that is judged, and what to ask about it.
 #[derive(Clone)]
 pub(super) struct Subject {
-    /// What the judge is asked.
+    /// Task of the judge, as a sentence.
     pub question: &'static str,
     /// The sides by name: two, or none where single items are rated.
     pub names: Option<[String; 2]>,
     pub items: Arc<[Item]>,
-    /// What could not be judged, by why.
+    /// Number of items that cannot be judged, by reason.
     pub passed_over: Vec<(String, usize)>,
     pub pictures: Pictures,
 }
 
 /// One thing to judge.
 pub(super) struct Item {
-    /// What verdicts name it by.
+    /// Name of the item in verdicts.
     pub id: String,
     pub query: Picture,
-    /// Where the target is the same on both sides.
+    /// Target image, if it is the same on both sides.
     pub target: Option<Picture>,
-    /// Where the instruction is the same on both sides.
+    /// Instruction, if it is the same on both sides.
     pub instruction: Option<String>,
-    /// What differs; empty where the item is rated as a whole.
+    /// The parts that differ; empty where the item is rated as a whole.
     pub sides: Vec<Side>,
-    /// Whether the second side is shown on the left.
+    /// True if the second side is shown on the left.
     pub is_swapped: bool,
 }
 
-/// What one of the two has for an item.
+/// One side of an item.
 pub(super) struct Side {
     pub texts: Vec<String>,
     pub picture: Option<Picture>,
 }
 
-/// Where an image is.
+/// Location of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Picture {
     /// A file of the folder.
@@ -65,7 +65,7 @@ impl From<Place> for Picture {
     }
 }
 
-/// What reads images.
+/// Reader of images.
 #[derive(Clone, Default)]
 pub(super) struct Pictures(Option<Arc<Mutex<Gatherer>>>);
 
@@ -94,7 +94,7 @@ impl Pictures {
 }
 
 impl Subject {
-    /// How many items cannot be judged.
+    /// Number of items that cannot be judged.
     pub fn left_out(&self) -> usize {
         self.passed_over.iter().map(|(_, count)| count).sum()
     }
@@ -119,7 +119,7 @@ pub(super) async fn read(options: &JudgeOptions) -> Result<Subject, RunError> {
     if subject.items.is_empty() {
         return Err(JudgeError::Nothing(options.what.clone()).into());
     }
-    let items = Arc::get_mut(&mut subject.items).expect("nobody else has it yet");
+    let items = Arc::get_mut(&mut subject.items).expect("the items are not shared yet");
     items.sort_by_key(|item| draw(&item.id));
     Ok(subject)
 }

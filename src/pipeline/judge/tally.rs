@@ -1,4 +1,4 @@
-//! What verdicts come to: wins, ties and losses, with how far they may be off.
+//! Summary of verdicts: wins, ties and losses, with their confidence intervals.
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -10,7 +10,7 @@ use super::verdicts::{ByItem, Verdict};
 /// The normal distribution's quantile of a two-sided interval of 95 %.
 const Z: f64 = 1.959_963_985;
 
-/// How a subject was judged, item by item: where several judged one, by their majority.
+/// Result of a subject by items; an item with several verdicts counts by their majority.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Tally {
     items: usize,
@@ -103,7 +103,7 @@ fn rows(names: Option<&[String; 2]>, settled: &[Verdict]) -> Vec<Row> {
     ]
 }
 
-/// What most say; where no side has more, a tie, or that it is hard to say.
+/// Returns the most frequent verdict; if no side has more, a tie or "unsure".
 fn majority(verdicts: &[Verdict]) -> Option<Verdict> {
     let first = *verdicts.first()?;
     let count = |wanted: Verdict| verdicts.iter().filter(|verdict| **verdict == wanted).count();

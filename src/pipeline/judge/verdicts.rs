@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::JudgeError;
 use crate::store::{Journal, Keyed, StoreError};
 
-/// What a judge says of an item.
+/// Verdict of a judge about an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
@@ -29,7 +29,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Whether it is said of two sides.
+    /// Returns true if the verdict compares two sides.
     pub fn is_of_sides(self) -> bool {
         matches!(self, Self::A | Self::B | Self::Tie)
     }
@@ -40,7 +40,7 @@ impl Verdict {
 struct Line {
     item: String,
     judge: String,
-    /// None where it was taken back.
+    /// The verdict; `None` if the judge withdrew it.
     verdict: Option<Verdict>,
     /// RFC 3339, UTC.
     at: String,
@@ -82,7 +82,7 @@ impl Verdicts {
         Ok(given)
     }
 
-    /// Notes a verdict, or that there is none any more.
+    /// Records a verdict, or its withdrawal.
     pub async fn give(&self, item: &str, verdict: Option<Verdict>) -> Result<(), StoreError> {
         let at = Utc::now().to_rfc3339();
         let line = Line { item: item.into(), judge: self.0.judge.clone(), verdict, at };
@@ -92,13 +92,13 @@ impl Verdicts {
         Ok(())
     }
 
-    /// What this judge said of an item.
+    /// Returns the verdict of this judge about an item.
     pub fn of(&self, item: &str) -> Option<Verdict> {
         let given = self.0.given.lock().expect("no holder of this lock panics");
         given.get(item)?.get(&self.0.judge).copied()
     }
 
-    /// What everybody said so far.
+    /// Returns the verdicts of all judges.
     pub fn all(&self) -> ByItem {
         self.0.given.lock().expect("no holder of this lock panics").clone()
     }

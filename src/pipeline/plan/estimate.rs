@@ -1,9 +1,9 @@
 //! The arithmetic: what a finished run took, times how much more is wanted.
 //!
 //! A stage has a unit (a page, an image, a described image, a pair, an instruction, a triplet), and all
-//! that it takes is proportional to how many it makes. Stages up to `group` work on pages and their images,
-//! whatever comes of these, so they grow with the pages that a triplet takes; those after it grow with the
-//! triplets. docs/cost.md has it as a formula.
+//! that it takes is proportional to how many it makes. Stages up to `group` work on all pages and images, so
+//! their cost grows with the pages that a triplet takes; the cost of later stages grows with the triplets.
+//! docs/cost.md has the formula.
 
 use serde::Serialize;
 
@@ -11,16 +11,16 @@ use crate::config::{Plan as Prices, Price};
 
 const GB: f64 = 1e9;
 
-/// What one stage of a run took and made.
+/// Usage and output of one stage of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Measured {
-    /// Its name.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// What it makes, in words.
+    /// Unit of the output, in words.
     pub unit: &'static str,
-    /// How many it made.
+    /// Number of units made.
     pub units: u64,
-    /// Whether it works on pages and images before anything is known of triplets.
+    /// True for a stage that works on pages and images before triplets are known.
     pub is_upstream: bool,
     /// CPU time in seconds; none where the run has not written it down.
     pub cpu_s: Option<f64>,
@@ -53,14 +53,14 @@ pub struct Run {
     pub stages: Vec<Measured>,
 }
 
-/// What one stage will take.
+/// Estimate of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stage {
-    /// Its name.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// What it makes, in words.
+    /// Unit of the output, in words.
     pub unit: &'static str,
-    /// How many.
+    /// Number of units to make.
     pub units: f64,
     /// Hours of one core; none where the run has not written them down.
     pub core_hours: Option<f64>,
@@ -76,11 +76,11 @@ pub struct Stage {
     pub tokens_in: f64,
     /// Tokens that the model writes.
     pub tokens_out: f64,
-    /// What the model costs.
+    /// Cost of the model.
     pub model_cost: f64,
 }
 
-/// What it costs, by what for.
+/// Cost by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Money {
     /// Cores.
@@ -97,12 +97,12 @@ pub struct Money {
     pub total: f64,
 }
 
-/// What a number of triplets will take.
+/// Estimate for a number of triplets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// How many are wanted.
+    /// Number of triplets wanted.
     pub target_triplets: f64,
-    /// Triplets of a page that is reckoned with.
+    /// Triplets per page that the estimate assumes.
     pub triplets_per_page: f64,
     /// Pages to collect.
     pub pages: f64,
@@ -128,7 +128,7 @@ pub struct Estimate {
     pub money: Money,
 }
 
-/// What of a run's configuration the arithmetic needs.
+/// Values of the run's configuration that the estimate needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layout {
     /// Requests a second to one host.
@@ -140,7 +140,7 @@ pub struct Layout {
 /// Reads go in pieces of about this size.
 const READ_BYTES: f64 = (8_u64 << 20) as f64;
 
-/// Reckons. The run must have made a triplet.
+/// Computes the estimate. The run must have at least one triplet.
 pub fn estimate(run: &Run, target: f64, prices: &Prices, layout: Layout) -> Estimate {
     let growth = target / run.triplets as f64;
     let measured_yield = run.triplets as f64 / (run.pages as f64).max(1.0);

@@ -1,4 +1,4 @@
-//! What a finished run took and made, read from its directory.
+//! Usage and output of a finished run, read from its directory.
 
 use super::estimate::{Measured, Run};
 use crate::config::{Config, DescribeProvider, InstructProvider, Price, Similarity};
@@ -27,7 +27,7 @@ pub async fn run(out: &str, dir: &RunDir, config: &Config) -> Result<Run, RunErr
     }
 }
 
-/// What a stage's work is counted by: the last table it makes, in words.
+/// Returns the unit of a stage, which is the last table it makes, in words.
 fn unit(stage: RunStage) -> (&'static str, bool) {
     match stage {
         RunStage::Collect => ("pages", true),

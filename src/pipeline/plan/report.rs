@@ -126,7 +126,7 @@ fn totals(estimate: &Estimate, prices: &Prices) -> String {
     text
 }
 
-/// What the figures do not know.
+/// Lists the assumptions of the estimate.
 fn doubts(run: &Run, prices: &Prices) -> String {
     let mut lines = vec![
         "all that a stage takes is proportional to what it makes; the yield of other sites is another \

@@ -26,7 +26,7 @@ impl Cache {
         Ok(Self { folder, limit, bytes: 0, held: VecDeque::new(), ids: HashSet::new() })
     }
 
-    /// Whether an image is there.
+    /// Returns true if the cache holds an image.
     pub fn has(&self, id: &ImageId) -> bool {
         self.ids.contains(id)
     }

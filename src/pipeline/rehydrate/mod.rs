@@ -92,7 +92,7 @@ struct Work {
     client: Client,
     config: Config,
     cache: Mutex<Cache>,
-    /// What did not have its image: a URL is asked once.
+    /// Hashes of URLs that did not return their image; each URL is requested once.
     failed: Mutex<HashSet<u64>>,
     hasher: RandomState,
 }

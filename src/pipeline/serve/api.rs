@@ -117,7 +117,7 @@ pub struct Asked {
     url: String,
 }
 
-/// Where an address was turned down, kept and used.
+/// Finds where an address was rejected, kept and used.
 pub async fn why(
     State(live): State<Arc<Live>>,
     Query(Asked { url }): Query<Asked>,

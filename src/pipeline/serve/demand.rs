@@ -1,31 +1,31 @@
-//! Looking at what changes, for as long as somebody asks and no longer: whoever nobody asks is idle.
+//! Schedule of the reads of a run: they repeat while requests arrive and stop when none do.
 
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Between two looks while somebody asks…
+/// Shortest pause between two reads while requests arrive.
 const OFTEN: Duration = Duration::from_secs(2);
-/// …which take this part of the time at most.
+/// Shortest pause as a multiple of the time that the last read took.
 const SPARING: u32 = 4;
-/// Longest that a question waits for the first look after a while: an old answer is better than none.
+/// Longest that a request waits for the first read after an idle time, before it is answered from old data.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Who asks, and what was seen when.
+/// Requests that ask for current data, and the time of the last read.
 pub(super) struct Demand {
     asked: Notify,
-    /// Until when the last look will do; none before the first.
+    /// Time until which the last read is recent enough; `None` before the first read.
     fresh_until: watch::Sender<Option<Instant>>,
 }
 
 impl Demand {
-    /// Nobody has asked yet, and nothing was seen.
+    /// Creates the state before any request and any read.
     pub(super) fn new() -> Self {
         Self { asked: Notify::new(), fresh_until: watch::Sender::new(None) }
     }
 
-    /// Notes that somebody asks. Waits for a look where the last was too long ago, if it comes soon.
+    /// Notes a request. If the last read is too old, waits for the next one, for at most [`PATIENCE`].
     pub(super) async fn ask(&self) {
         let mut fresh_until = self.fresh_until.subscribe();
         let is_old = fresh_until.borrow_and_update().is_none_or(|until| until < Instant::now());
@@ -35,12 +35,12 @@ impl Demand {
         }
     }
 
-    /// Notes a look that began then and has ended. Waits until the next is due: somebody asks, and this
-    /// one was a while ago.
+    /// Notes that a read which began at `begun` has ended. Waits until the next read is due: after a pause,
+    /// and once a request has arrived.
     pub(super) async fn looked(&self, begun: Instant) {
         let took = begun.elapsed();
         let pause = OFTEN.max(took * SPARING);
-        // Whoever keeps asking has a look begun after the pause, and it takes as long as this one.
+        // While requests arrive, the next read begins after the pause and takes about as long as this one.
         self.fresh_until.send_replace(Some(Instant::now() + pause + took + OFTEN));
         sleep(pause).await;
         self.asked.notified().await;
@@ -56,7 +56,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Looks that take so long, and are counted when they end.
+    /// Starts reads that take `takes` each and are counted when they end.
     fn looking(takes: Duration) -> (Arc<Demand>, Arc<AtomicU32>) {
         let (demand, looks) = (Arc::new(Demand::new()), Arc::new(AtomicU32::new(0)));
         let (follows, counts) = (Arc::clone(&demand), Arc::clone(&looks));

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::pipeline::view::catalogue::{Card, Catalogue};
 use crate::record::{Mark, Reviews};
 
-/// What a request asks for.
+/// Filter of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {

@@ -1,7 +1,7 @@
-//! What is answered from: triplets, figures, examples and reviews, read again where something was committed.
+//! Data of the served run: triplets, figures, examples and reviews, read again after each commit.
 //!
-//! Looking for that is for whoever asks: see [`super::demand`]. In a folder, a look at names and times of
-//! its files tells whether there is anything new to read.
+//! [`super::demand`] decides when to look for new commits. In a folder, the names, sizes and times of the
+//! files show whether there is anything new to read.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -51,11 +51,11 @@ struct Sent<'a> {
     survey: &'a Survey,
 }
 
-/// The figures are read again where this is another.
+/// Hash of the state that figures are made from; they are read again if it differs.
 #[derive(Clone, Debug, PartialEq)]
 struct State(u64);
 
-/// What was there at the last look.
+/// State of the run at the last read.
 #[derive(Default)]
 struct Known {
     state: Option<State>,
@@ -81,7 +81,7 @@ impl Live {
         })
     }
 
-    /// Follows what is committed for whoever asks, for as long as it is polled.
+    /// Reads new commits while requests arrive, for as long as the future is polled.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut known = Known::default();
         loop {
@@ -94,7 +94,7 @@ impl Live {
         }
     }
 
-    /// Reads again what has changed. What changes meanwhile has another stamp at the next look.
+    /// Reads again if the run has changed. A change during the read has another stamp at the next one.
     async fn look(&self, known: &mut Known) -> Result<(), StoreError> {
         let stamp = match self.viewed.dir.store().folder() {
             Some(folder) => {

@@ -18,13 +18,13 @@ const MEMORY: usize = 64 << 20;
 /// Characters of an address or a detail.
 const TEXT: usize = 600;
 
-/// What is known of an address.
+/// Findings about an address.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Found {
     rejects: Vec<Refused>,
     kept: Vec<Kept>,
     pub(super) triplets: Vec<Card>,
-    /// Whether there is more than is told.
+    /// True if there are more findings than are listed.
     pub(super) cut: bool,
 }
 
@@ -112,7 +112,7 @@ async fn kept<T: Row>(live: &Live, table: &str, sql: &str) -> Result<Vec<KeptRow
     query::<T, KeptRow>(live, &parts, "rows", &format!("SELECT {sql} LIMIT {}", MOST + 1)).await
 }
 
-/// What a query over rows of `T` finds.
+/// Returns the rows that a query over rows of `T` finds.
 async fn query<T: Row, R: Row>(
     live: &Live,
     parts: &[Manifest],

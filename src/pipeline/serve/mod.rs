@@ -10,9 +10,8 @@
 //! | `GET /images/{triplet}/{query or target}` | an image, scaled down |
 //! | `POST /api/marks` | keeps what a reviewer says of a triplet |
 //!
-//! [`live`] holds what is answered from and follows the committed manifests while [`demand`] says that
-//! somebody asks, [`filter`] finds triplets,
-//! [`lookup`] goes through rejects, [`api`] is the requests.
+//! [`live`] holds the data and reads new manifests while [`demand`] reports requests, [`filter`] finds
+//! triplets, [`lookup`] searches rejects, [`api`] handles the requests.
 
 mod api;
 mod demand;
@@ -76,7 +75,7 @@ fn router(live: Arc<Live>) -> Router {
         .with_state(live)
 }
 
-/// Answers from what is there now, or was a moment ago.
+/// Answers a request after [`live`] has read the run, at most a short time ago.
 async fn attend(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
     live.demand.ask().await;
     next.run(request).await

@@ -18,7 +18,7 @@ const TEXT: usize = 400;
 /// Characters of an address.
 const ADDRESS: usize = 2000;
 
-/// Where an image lies among `images`.
+/// Locator of an image in `images`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) part: u32,
@@ -85,19 +85,20 @@ pub(crate) struct Card {
     pub(crate) visual: f32,
     pub(crate) text: f32,
     pub(crate) generator: Arc<str>,
-    /// Why it is planned and not exported.
+    /// Reason why the triplet is planned but not exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<&'static str>,
 }
 
 impl Card {
-    /// What a sample of triplets is drawn by: ids are hashes, so their beginnings are as good as at random.
+    /// Returns the key that samples of triplets are drawn by: ids are hashes, so their prefixes are as good
+    /// as random.
     pub(crate) fn lot(&self) -> u64 {
         let lot = self.id.get(..16).and_then(|start| u64::from_str_radix(start, 16).ok());
         lot.unwrap_or(u64::MAX)
     }
 
-    /// Whether it shows an image of this address, or is of a page of it.
+    /// Returns true if the triplet shows an image with this address, or is from the page with this address.
     pub(crate) fn is_of(&self, url: &str) -> bool {
         *self.query.url == *url || *self.target.url == *url || *self.page == *url
     }

@@ -1,4 +1,4 @@
-//! What `mine report` and `mine serve` show of a run, and the page that shows it.
+//! The view of a run in `mine report` and `mine serve`, and its page.
 //!
 //! [`catalogue`] is the triplets, [`survey`] the figures, [`rejects`] examples of what was turned down,
 //! [`pictures`] small images, [`page`] the document. All of it goes by committed parts only, so a run may be

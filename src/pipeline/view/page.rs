@@ -5,10 +5,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// How it looks.
+/// Style sheet of the page.
 pub(crate) const STYLE: &str = include_str!("page/view.css");
 
-/// What the served one does.
+/// Scripts of the served page.
 pub(crate) const SERVED: &str = concat!(
     include_str!("page/charts.js"),
     include_str!("page/view.js"),
@@ -16,7 +16,7 @@ pub(crate) const SERVED: &str = concat!(
     include_str!("page/serve.js"),
 );
 
-/// What a report does.
+/// Scripts of a report.
 const REPORT: &str = concat!(
     include_str!("page/charts.js"),
     include_str!("page/view.js"),

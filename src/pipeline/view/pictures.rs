@@ -97,10 +97,10 @@ impl Row for ImageRow {
     }
 }
 
-/// Shorter sides that are told apart, each up to and not including.
+/// Upper bounds of the classes of shorter sides, exclusive.
 const SIDES: [u32; 8] = [64, 128, 256, 512, 1024, 2048, 4096, u32::MAX];
 
-/// What the images of a run are like.
+/// Sizes of the images of a run.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Sizes {
     /// Images that were looked at.
@@ -126,7 +126,7 @@ pub(crate) async fn survey(
         let mut row = 0;
         while let Some(batch) = rows.next().await? {
             for image in batch {
-                // What was taken back is a blank row.
+                // The row of a forgotten image is blank.
                 if !image.url.is_empty() {
                     sizes.images += 1;
                     let side = image.width.min(image.height);

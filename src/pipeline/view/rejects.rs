@@ -26,7 +26,7 @@ pub(crate) struct Example {
     pub(crate) url: String,
     page: String,
     detail: String,
-    /// The image as a `data:` address, where there is one at hand.
+    /// The image as a `data:` address, if one is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
 }
@@ -48,7 +48,7 @@ impl Example {
 /// Examples by table and reason.
 pub(crate) type Examples = BTreeMap<&'static str, BTreeMap<&'static str, Vec<Example>>>;
 
-/// What rejects tell.
+/// Examples and similarities from the rejects.
 pub(crate) struct Rejected {
     pub(crate) examples: Examples,
     /// Of pairs that were turned down.
@@ -56,7 +56,7 @@ pub(crate) struct Rejected {
     pub(crate) text: Similarities,
 }
 
-/// Whether images of a reason are shown: nobody asked to see these.
+/// Returns false for reasons whose images are never shown, such as unsafe ones.
 pub(crate) fn is_shown(reason: &str) -> bool {
     let hidden = [Reason::Unsafe, Reason::Blocklist, Reason::Forgotten, Reason::ReviewedUnsafe];
     hidden.iter().all(|hidden| hidden.as_str() != reason)
@@ -121,7 +121,7 @@ fn hash(reject: &Reject) -> u64 {
     hasher.hash_one((&reject.url, &reject.page_url, &reject.detail))
 }
 
-/// What `pair` says of two images that it does not take: `… visual 0.123 text 0.456`.
+/// Parses the detail of a pair that `pair` rejected: `… visual 0.123 text 0.456`.
 fn similarities(detail: &str) -> Option<(f64, f64)> {
     let mut words = detail.rsplit(' ');
     let text = words.next()?.parse().ok()?;

@@ -27,15 +27,15 @@ const NAMED: usize = 25;
 /// Words that are named.
 const WORDS: usize = 40;
 
-/// What is shown above the gallery.
+/// Figures above the gallery.
 #[derive(Debug, Serialize)]
 pub(crate) struct Survey {
     /// The last part of where it lies: a report may go to others.
     run: String,
     version: &'static str,
-    /// When it was read, UTC.
+    /// Time of the read, UTC.
     read_at: String,
-    /// What the reader has to know of the figures.
+    /// Notes that the reader of the figures needs.
     pub(crate) notes: Vec<String>,
     funnel: Vec<Line>,
     triplets: Counted,
@@ -67,7 +67,7 @@ struct Lost {
     count: u64,
 }
 
-/// What triplets are like.
+/// Counts of triplets.
 #[derive(Debug, Default, Serialize)]
 struct Counted {
     planned: u64,
@@ -75,7 +75,7 @@ struct Counted {
     splits: BTreeMap<&'static str, u64>,
 }
 
-/// How instructions are worded, by whom.
+/// Wording of the instructions, or of the baseline of templates.
 #[derive(Debug, Serialize)]
 struct Worded {
     name: &'static str,
@@ -88,7 +88,7 @@ struct Worded {
     openings: Vec<(String, f64)>,
 }
 
-/// How alike pairs are.
+/// Histogram of the similarities of pairs.
 #[derive(Debug, Serialize)]
 struct Histogram {
     name: &'static str,
@@ -97,7 +97,7 @@ struct Histogram {
     thresholds: [(&'static str, f64); 2],
 }
 
-/// What a stage took.
+/// Usage of a stage.
 #[derive(Debug, Serialize)]
 struct Took {
     stage: &'static str,
@@ -108,7 +108,7 @@ struct Took {
     received_bytes: u64,
 }
 
-/// What a model took.
+/// Calls and tokens of a model.
 #[derive(Debug, Serialize)]
 struct Asked {
     step: &'static str,
@@ -216,7 +216,7 @@ fn shown(tally: &Tally, most: usize) -> Ranking {
     ranking
 }
 
-/// What is not there yet.
+/// Returns notes about the steps that are not finished.
 fn notes(steps: &[Step]) -> Vec<String> {
     let open = steps.iter().filter(|step| !step.note.is_empty() || step.pending > 0);
     let is_open = |step: &&Step| step.note.contains(" parts") || step.note.contains("not begun");

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-/// Kinds that are told apart at a time, at most.
+/// Most kinds that are counted separately at a time.
 const KINDS: usize = 50_000;
 
-/// How many there are of each kind. Where there are too many kinds, the rarest are counted as others.
+/// Number of items of each kind. If there are too many kinds, the rarest are counted as others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     counts: HashMap<String, u64>,
@@ -62,7 +62,7 @@ impl Tally {
 /// Steps of a similarity on [-1, 1].
 const STEPS: usize = 100;
 
-/// How many similarities lie where.
+/// Histogram of similarities.
 #[derive(Clone, Debug)]
 pub(crate) struct Similarities {
     steps: [u64; STEPS],

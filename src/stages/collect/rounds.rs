@@ -105,8 +105,8 @@ async fn crawled(
     Ok(committed)
 }
 
-/// What `pages` depends on: seeds and `[crawl]`, but for what only decides who is asked, and the
-/// limits of `[http]` that decide what is given up; files, and what decides over what is in them.
+/// Returns the fingerprint of `pages`. Of a crawl it holds the seeds, `[crawl]` without `contact`, and
+/// `http.max_redirects`. Of archives and tables it holds the inputs and the keys that filter them.
 fn fingerprint(config: &Config, inputs: &Inputs) -> Result<Fingerprint, StageError> {
     let urls: Vec<&str> = inputs.seeds.0.iter().map(Url::as_str).collect();
     let mut fingerprint = inputs

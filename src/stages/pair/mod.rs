@@ -178,7 +178,7 @@ mod tests {
         assert_ne!(of(|config| config.pair.similarity = By::Clip), before.hash());
     }
 
-    /// What "auto" stands for is hashed, so it never changes: another default is another word.
+    /// The bounds that "auto" means are hashed, so they never change: a new default needs a new word.
     #[test]
     fn bounds_of_vectors_are_those_of_25d6a2e() {
         let before = Fingerprint::new()

@@ -31,7 +31,7 @@ pub(super) const ALIVE_WITHIN: Duration = Duration::from_secs(60);
 const VERSION: &str = "x-magiclens-version";
 const TOKEN: &str = "x-magiclens-token";
 
-/// What a call carries: the software's version, and the token where there is one.
+/// Credentials of a call: the version of the software, and the token if there is one.
 #[derive(Clone, Debug)]
 pub struct Pass {
     version: String,
@@ -45,7 +45,7 @@ impl Pass {
         Self { version: version(), token: token.map(SecretString::from) }
     }
 
-    /// Whether there is a token.
+    /// Returns true if there is a token.
     pub fn has_token(&self) -> bool {
         self.token.is_some()
     }
@@ -82,7 +82,7 @@ impl Pass {
         }
     }
 
-    /// What an executor said when it refused a call, if that is what it did.
+    /// Returns the message of an executor that refused a call; `None` for any other error.
     pub fn refusal(error: &DataFusionError) -> Option<&str> {
         let DataFusionError::External(error) = error else { return None };
         let status = error.downcast_ref::<Status>()?;

@@ -7,12 +7,12 @@ use crate::config::{self, Config};
 use crate::store::sql::{Batches, Check, Function, Plan, Sql};
 use crate::store::{Store, StoreError};
 
-/// There is none.
+/// Engine of a build without one; it has no values.
 #[derive(Clone, Debug)]
 pub enum Engine {}
 
 impl Engine {
-    /// None, or a word that this build has none.
+    /// Returns `None`, or an error if an engine is configured, because this build has no engine.
     pub fn open(config: &Config, _: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
         match config.store.engine {
             config::Engine::Local => Ok(None),
@@ -31,12 +31,12 @@ impl Engine {
     }
 }
 
-/// There is none either.
+/// Executor of a build without one; it has no values.
 #[derive(Debug)]
 pub enum Executor {}
 
 impl Executor {
-    /// Says so.
+    /// Returns an error, because this build has no executor.
     pub fn open(_: &Store, _: &Config, _: Vec<Function>) -> Result<Self, NotBuilt> {
         Err(NotBuilt)
     }

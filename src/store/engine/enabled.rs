@@ -1,4 +1,4 @@
-//! The coordinator's side: a session over those executors that answer, made anew for each try.
+//! The coordinator's side: a session over the executors that answer, created for each attempt.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,13 +43,13 @@ pub struct Engine {
     limits: Limits,
     threads: usize,
     functions: Vec<Function>,
-    /// Those that did not answer when they were last asked.
+    /// Executors that did not answer the last request.
     lost: Arc<Mutex<HashSet<Url>>>,
 }
 
 impl Engine {
-    /// The engine that is configured, or none; asks nobody yet. Plans may call the functions, which executors
-    /// have too.
+    /// Opens the configured engine, if there is one, without a request. Plans may call the functions, which
+    /// executors have too.
     pub fn open(config: &Config, functions: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
         let config::Engine::Executors(executors) = &config.store.engine else { return Ok(None) };
         let limits = Limits {
@@ -106,12 +106,12 @@ impl Engine {
         stream(&session, text).await.map_err(lost)
     }
 
-    /// The executors that answer now: one that was lost is started again by whoever starts them, or not.
+    /// Returns the executors that answer now. A lost executor is not restarted from here.
     async fn answering(&self) -> Result<Vec<Url>, Failure> {
         let was_any_lost = !self.lost().is_empty();
         let mut answering = self.those_that_answer().await?;
         if answering.is_empty() && was_any_lost {
-            // Nobody is there in their place, so they have all the time of the others.
+            // No other executor is left, so the lost ones get the full time to answer.
             self.lost().clear();
             answering = self.those_that_answer().await?;
         }

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::store::sql::{Function, base, settings};
 use crate::store::{Store, StoreError};
 
-/// What works on parts of plans.
+/// Process that runs parts of plans.
 pub struct Executor {
     worker: Worker,
     pass: Pass,
@@ -63,7 +63,7 @@ impl Executor {
         Ok(Self { worker: Worker::from_session_builder(session).with_runtime_env(runtime), pass })
     }
 
-    /// Whether callers need a token.
+    /// Returns true if callers need a token.
     pub fn has_token(&self) -> bool {
         self.pass.has_token()
     }
@@ -82,7 +82,7 @@ impl Executor {
     }
 }
 
-/// The run directory's store, and no other: not even the local disk, which is there by default.
+/// Registry that holds only the store of the run directory, without the local disk that is the default.
 #[derive(Debug)]
 struct RunOnly(Arc<dyn ObjectStore>);
 

@@ -1,8 +1,8 @@
-//! What rows from executors have to pass before anyone sees them.
+//! Checks of the rows from executors before they are used.
 //!
-//! A try has a deadline, and its rows wait in a file of its own until all of it has come: what a failed
-//! try gave is gone with the file. They are in the order of their keys, each key once, as many as are
-//! counted without the executors, and pass what else their plan checks; else the try has failed.
+//! An attempt has a deadline, and its rows are held in a file of its own until they are complete; the file
+//! of a failed attempt is deleted. The attempt fails unless the rows are in the order of their keys, have
+//! each key once, are as many as were counted without the executors, and pass the check of their plan.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::store::StoreError;
 use crate::store::sql::{Batches, Check};
 use crate::telemetry::within;
 
-/// Pause before another try: time for an executor that was lost to be started again.
+/// Pause before a retry: time for a lost executor to be restarted.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How often and how long.
+/// Limits of the attempts to run a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A try that has not ended by then has failed.
+    /// Time after which an attempt has failed.
     pub deadline: Duration,
-    /// Tries before the plan is given up.
+    /// Attempts before the plan is given up.
     pub tries: u32,
 }
 
-/// Why a try failed.
+/// Failure of an attempt.
 #[derive(Debug)]
 pub enum Failure {
-    /// Another one may not.
+    /// A retry may succeed.
     Try(String),
     /// Every other one would too.
     Plan(String),
@@ -162,7 +162,7 @@ mod tests {
         vec![batch(&[(0, "a"), (0, "b")]), batch(&[(0, "c"), (1, "a")]), batch(&[(2, "a")])]
     }
 
-    /// What comes of tries that give these, in turn.
+    /// Returns the outcome of attempts that give these results, in turn.
     async fn outcome(
         tries: Vec<Result<Batches, Failure>>,
         rows: u64,

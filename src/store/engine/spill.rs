@@ -55,7 +55,7 @@ pub struct Spill {
 }
 
 impl Spill {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> u64 {
         self.rows
     }

@@ -1,4 +1,4 @@
-//! What this process takes: CPU time and memory, where the system says so.
+//! CPU time and memory of this process, where the system reports them.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -10,7 +10,7 @@ pub use linux::{ThreadCpu, resources};
 #[cfg(not(target_os = "linux"))]
 pub use unknown::{ThreadCpu, resources};
 
-/// What a process took so far, and has now.
+/// CPU time of a process so far, and its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Resources {
     /// User and system CPU time, in seconds.

@@ -9,7 +9,7 @@ pub fn resources() -> Option<Resources> {
     None
 }
 
-/// CPU time of one thread, which nobody knows here.
+/// CPU time of one thread, which these systems do not report.
 #[derive(Debug)]
 pub struct ThreadCpu(());
 

@@ -150,7 +150,7 @@ impl Case {
         expected
     }
 
-    /// What no logit exceeds, as no number exceeds 1.
+    /// Returns the largest possible logit, given that no number exceeds 1.
     fn largest_logit(&self) -> f64 {
         self.width as f64 * self.scale.exp()
     }
@@ -159,10 +159,10 @@ impl Case {
         within(F64, self.width, 2 * self.labels.len() + self.hard_rows.len(), self.largest_logit())
     }
 
-    /// The bound of a central difference: losses' errors over the step, and a sixth of the third derivative
-    /// by its square. The loss is the logarithm of a mean of exponentials less one of the exponents, so its
-    /// derivatives are cumulants of exponents within a range r: the third is at most r³ / (6√3), to which a
-    /// slope by the logarithm of the scale adds 3 · r² / 4 and r.
+    /// Bound of a central difference: the error of the losses over the step, plus a sixth of the third
+    /// derivative times the square of the step. The loss is the logarithm of a mean of exponentials less one
+    /// of the exponents, so its derivatives are cumulants of the exponents. For exponents within a range r
+    /// the third one is at most r³ / (6√3). The derivative by the logarithm of the scale adds 3 · r² / 4 and r.
     fn slope_within(&self) -> f64 {
         let range = 2.0 * self.largest_logit();
         let third = range.powi(3) / (6.0 * 3_f64.sqrt()) + 0.75 * range.powi(2) + range;
@@ -259,7 +259,7 @@ proptest! {
             let slopes: Vec<f64> =
                 (0..count).map(|k| slope(&|case, by| case.numbers[role][k] += by)).collect();
             let gradient = leaf.grad();
-            // Roles that the configuration does not use have none.
+            // A role that the configuration does not use has no gradient.
             let found = if gradient.defined() { values(&gradient) } else { vec![0.0; count] };
             assert_close(&found, &slopes, within, "gradients");
         }

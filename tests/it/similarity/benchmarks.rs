@@ -1,5 +1,5 @@
-//! Benchmarks are kept out by cosines too, where what made the run's vectors is at hand, and else by hashes
-//! only, which the card says.
+//! Benchmarks are kept out by cosines too if the model that made the run's vectors is available, and
+//! otherwise by hashes only, which the card reports.
 
 use super::{by_endpoint, done, options, set, vectors};
 use crate::kept_out::{BLIND, card, kept_out, plant};

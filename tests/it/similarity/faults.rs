@@ -102,7 +102,7 @@ async fn a_server_that_hangs_at_all_inputs_ends_the_run() {
         let output = run(command).await;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("run again to go on"), "{stderr}");
+        assert!(stderr.contains("run again to resume"), "{stderr}");
         assert!(server.calls() < 120, "{} requests", server.calls());
     }
 }

@@ -39,7 +39,7 @@ async fn a_slice_that_waits_in_vain_names_the_others() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     let expected =
-        "group needs what collect makes, and not all of that is there: in pages slice 0/3 has";
+        "group needs what collect makes, and some of that is missing: in pages slice 0/3 has";
     assert!(stderr.contains(expected), "{stderr}");
 
     let mut redo = slice(&mined, "run", "1/3", &["--redo", "collect"]);

@@ -1,4 +1,4 @@
-//! How files are named: lists, URLs, Common Crawl's slices, and what is refused.
+//! Names of input files: lists, URLs, Common Crawl's slices, and the names that are refused.
 
 use magiclens_demo::Options;
 use magiclens_testing::shared;

@@ -95,8 +95,8 @@ pub fn ranked(query: &[f32], gallery: &[(String, Vec<f32>)]) -> Vec<(String, f32
     all
 }
 
-/// Whether a ranking has these images with these scores: each once, and at places where others are that
-/// are as near, but for the roundings of a model in another order.
+/// Asserts that a ranking has exactly these images with these scores. Images may change places if their
+/// scores differ by no more than the rounding errors of the model.
 pub fn assert_ranked(ranking: &Value, expected: &[(String, f32)]) {
     let scores: BTreeMap<&str, f64> =
         expected.iter().map(|(name, score)| (name.as_str(), f64::from(*score))).collect();

@@ -89,7 +89,7 @@ fn a_killed_run_goes_on_from_its_last_checkpoint() {
         assert!((5..STEPS).contains(&kept) && is_due, "{kept}");
         bench.assert_whole(&out, kept);
         let output = bench.succeed(&out, &[]);
-        assert!(said(&output).contains(&format!("going on from {out}")), "{}", said(&output));
+        assert!(said(&output).contains(&format!("resuming from {out}")), "{}", said(&output));
         assert_same_run(&bench, &out);
     }
 }
@@ -107,7 +107,7 @@ fn a_damaged_checkpoint_is_passed_over_and_named() {
     let output = bench.succeed("undisturbed", &[]);
     let said = said(&output);
     assert!(said.contains("passed over") && said.contains("model.safetensors"), "{said}");
-    assert!(said.contains("going on from undisturbed/checkpoints/step-000000020"), "{said}");
+    assert!(said.contains("resuming from undisturbed/checkpoints/step-000000020"), "{said}");
     assert_same_curve(&curve, &bench.curve("undisturbed"));
     bench.assert_whole("undisturbed", STEPS);
 }

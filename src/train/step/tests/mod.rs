@@ -218,7 +218,7 @@ fn a_fixed_scale_is_no_weight_and_is_clamped_at_once() {
     }
 }
 
-/// What it does to the largest scale that its logarithm is rounded to float32.
+/// Error of the largest scale that results from rounding its logarithm to float32.
 fn scale_within() -> f64 {
     MAX_SCALE * MAX_SCALE.ln() * F32
 }
