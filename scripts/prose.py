@@ -32,7 +32,7 @@ HEADER = """\
 MAX_SHOWN = 40
 
 # Generated from doc comments; prompts, whose every change asks the models again.
-SKIPPED = re.compile(r"docs/configuration\.md|prompts/.*\.v\d+\.md")
+SKIPPED = re.compile(r"docs/configuration\.md|prompts/.*\.v\d+\.md|tests/fixtures/run-.*/.*")
 # Folders left out where git does not say what is ignored.
 PRUNED = {"target", "libtorch", "runs", "node_modules", "__pycache__"}
 
