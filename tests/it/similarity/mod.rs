@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model_server::{Call, ModelServer};
 use crate::support::Mined;
-use crate::vectors::{check_cosines, done, dot, options, refused, set};
+use crate::vectors::{check_cosines, done, options, refused, set};
 
 /// Numbers of a vector of the server.
 const WIDTH: usize = 8;
