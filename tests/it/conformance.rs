@@ -16,7 +16,7 @@ fn sources() -> impl Iterator<Item = (PathBuf, String)> {
 
 /// First arguments of the calls that count cases.
 fn counted(source: &str) -> Vec<String> {
-    let calls = source.split(concat!("conformance(", "\"")).skip(1);
+    let calls = source.split("conformance(\"").skip(1);
     calls.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }
 
