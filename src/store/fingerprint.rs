@@ -203,7 +203,7 @@ mod tests {
     fn a_list_of_inputs_is_hashed_as_in_25d6a2e() {
         let file = |rows| FileInfo { path: "pages/part-00003-ab.parquet".into(), rows, bytes: 77 };
         let mut counts = Counts { input: 5, output: 2, ..Counts::default() };
-        for reason in [Reason::Ad, Reason::Ad, Reason::HttpClientError] {
+        for reason in [Reason::Ad, Reason::Ad, Reason::Timeout] {
             counts.reject(reason);
         }
         let part = Manifest {
@@ -220,12 +220,12 @@ mod tests {
             r#"[{"table":"pages","part":3,"files":{"#,
             r#""rejects":{"path":"pages/part-00003-ab.parquet","rows":3,"bytes":0},"#,
             r#""rows":{"path":"pages/part-00003-ab.parquet","rows":2,"bytes":0}},"#,
-            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"http_client_error":1}},"#,
+            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"timeout":1}},"#,
             r#""passed_over":{"seen":4},"fingerprint":"f","software":"magiclens 0.1.0"},"#,
             r#"{"table":"pages","part":3,"files":{"#,
             r#""rejects":{"path":"pages/part-00003-ab.parquet","rows":3,"bytes":0},"#,
             r#""rows":{"path":"pages/part-00003-ab.parquet","rows":2,"bytes":0}},"#,
-            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"http_client_error":1}},"#,
+            r#""counts":{"input":5,"output":2,"rejected":{"ad":2},"failed":{"timeout":1}},"#,
             r#""fingerprint":"f","software":"magiclens 0.1.0"}]"#,
         );
         let expected = Fingerprint::new().with("input tables", hex::encode(Sha256::digest(text)));

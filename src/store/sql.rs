@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -103,12 +103,12 @@ impl Sql {
         let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
         let files: Vec<String> = files.map(|file| self.url(&file.path)).collect();
         let failed = |error| StoreError::corrupt(name, error);
-        let found = self.session.read_parquet(files.clone(), ParquetReadOptions::default());
-        let found = found.await.map_err(failed)?;
-        let schema = older::complete(found.schema().as_arrow(), &R::fields())
+        // DataFusion's futures are large, and planning needs the stack that they would lie on.
+        let found = Box::pin(found_in(&self.session, files.clone())).await.map_err(failed)?;
+        let schema = older::complete(&found, &R::fields())
             .map_err(|problem| StoreError::corrupt(name, problem))?;
         let table = SqlTable { name: name.to_owned(), files, schema };
-        register(&self.session, &table).await.map_err(failed)?;
+        Box::pin(register(&self.session, &table)).await.map_err(failed)?;
         self.tables.push(table);
         Ok(())
     }
@@ -194,6 +194,12 @@ pub(super) fn settings(config: SessionConfig, memory: usize, threads: usize) -> 
     options.execution.skip_partial_aggregation_probe_rows_threshold = 1024;
     options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.2;
     config
+}
+
+/// The columns that any of the files has.
+async fn found_in(session: &SessionContext, files: Vec<String>) -> Result<Schema, DataFusionError> {
+    let frame = session.read_parquet(files, ParquetReadOptions::default()).await?;
+    Ok(frame.schema().as_arrow().clone())
 }
 
 pub(super) async fn register(
