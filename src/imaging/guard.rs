@@ -62,7 +62,7 @@ async fn within_cpu<T>(
     loop {
         match timeout(look, &mut result).await {
             Ok(result) => return Some(result),
-            Err(_) if thread.used().is_none_or(|used| used >= patience) => return None,
+            Err(_) if thread.used().is_some_and(|used| used >= patience) => return None,
             Err(_) => {}
         }
     }

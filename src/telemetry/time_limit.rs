@@ -196,14 +196,16 @@ mod tests {
             stream.read_exact(&mut answer).await.unwrap();
             answer
         };
-        // Read by one task and handed to another, as the client's connections do.
+        // Handed on twice: the task that waits is woken by its timer before the answer has reached it.
+        let (hand, handed) = tokio::sync::oneshot::channel();
         let (send, receive) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move { send.send(asks.await) });
+        tokio::spawn(async move { hand.send(asks.await) });
+        tokio::spawn(async move { send.send(handed.await) });
         tokio::spawn(async move {
             is_asked.await.unwrap();
             wait.recv().unwrap();
             std::thread::sleep(3 * limit);
         });
-        assert_eq!(within(limit, receive).await.unwrap().unwrap(), *b"yes");
+        assert_eq!(within(limit, receive).await.unwrap().unwrap().unwrap(), *b"yes");
     }
 }

@@ -65,7 +65,7 @@ async fn drips_and_stalls_time_out() {
     }
 }
 
-/// Blocks the runtime's only thread for longer than any limit, once the answer is on its way.
+/// Client and server share a runtime's only thread, which is blocked for longer than any limit.
 #[tokio::test]
 async fn what_came_while_this_process_stood_still_is_no_timeout() {
     let half = format!("{HEAD}Content-Length: 8\r\n\r\nhalf");

@@ -125,7 +125,11 @@ async fn serve(
                 }
             }
             Act::Hang => std::future::pending().await,
-            Act::Block(time) => std::thread::sleep(time),
+            Act::Block(time) => {
+                std::thread::sleep(time);
+                // What is late by then is late before this server goes on.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             Act::Reset => stream.set_zero_linger().unwrap(),
         }
     }
