@@ -75,10 +75,12 @@ fn a_step_in_place_changes_what_is_computed() {
     assert!(moved > 10.0 * likely(F32, roundings(model.config())), "{moved}");
 }
 
-/// How far the cosine of embeddings in bfloat16 with exact ones is from 1. Products are added up in float32, so what a layer
-/// rounds to bfloat16 is what its ten operations give; an error uniform within one unit roundoff u has the
-/// deviation u/√3, and n of them in a row √n of that. Three times that is allowed for the length of the
-/// difference, and the cosine falls short of 1 by half its square.
+/// How far the cosine of embeddings in bfloat16 with exact ones is from 1.
+///
+/// Products are added up in float32, so what is rounded to bfloat16 is what each of a layer's ten
+/// operations gives. An error uniform within one unit roundoff u has the deviation u/√3, and n of them in
+/// a row √n times that. Three times that is allowed for the length of the difference, and the cosine falls
+/// short of 1 by half its square.
 fn bfloat16_within(model: &MagicLens) -> f64 {
     let config = model.config();
     let tower = config.clip.vision_num_layers.max(config.clip.text_num_layers);
