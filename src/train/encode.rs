@@ -238,8 +238,8 @@ mod tests {
         // A millionth of one image's brightness is far out of bounds, let alone a chunk.
         let _ = fed.pixels.narrow(0, 0, 1).g_mul_scalar_(1.0 + 1e-6);
         let seen = apart(&in_parts(&model, &fed, 2, 1, 0), &right).into_iter();
-        let seen = seen.filter(|(name, apart)| name.contains("vision") && *apart > 10.0 * within);
-        assert!(seen.count() > 10);
+        let seen = seen.filter(|(_, apart)| *apart > 10.0 * within).count();
+        assert!(seen > right.len() / 2, "{seen} of {} gradients", right.len());
     }
 
     #[test]

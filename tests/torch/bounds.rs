@@ -2,6 +2,8 @@
 
 use magiclens::model::ModelConfig;
 
+// Unit tests use the rest.
+#[allow(dead_code)]
 #[path = "../../src/model/tests/bounds.rs"]
 mod rules;
 

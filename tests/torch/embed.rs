@@ -131,10 +131,12 @@ pub fn assert_same_vector(ours: &[f32], theirs: &[f32], config: &ModelConfig, wh
     assert_within(f64::from(apart(ours, theirs)), within, what);
 }
 
-/// The largest difference of two vectors.
+/// The largest difference of two vectors; NaN counts as infinite.
 pub fn apart(one: &[f32], other: &[f32]) -> f32 {
     assert_eq!(one.len(), other.len());
-    one.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = one.iter().zip(other).map(|(a, b)| (a - b).abs());
+    differences
+        .fold(0.0, |most, apart| if apart.is_nan() { f32::INFINITY } else { apart.max(most) })
 }
 
 #[test]

@@ -58,10 +58,12 @@ pub(crate) fn clip(size: usize) -> ImageSpec {
     ImageSpec { size, ..ImageSpec::from(&ModelConfig::base()) }
 }
 
-/// Largest absolute difference.
+/// Largest absolute difference; NaN counts as infinite.
 pub(crate) fn apart(ours: &[f32], wanted: &[f32]) -> f32 {
     assert_eq!(ours.len(), wanted.len());
-    ours.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = ours.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+    differences
+        .fold(0.0, |most, apart| if apart.is_nan() { f32::INFINITY } else { apart.max(most) })
 }
 
 #[test]

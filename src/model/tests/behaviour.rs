@@ -75,12 +75,12 @@ fn a_step_in_place_changes_what_is_computed() {
     assert!(moved > 10.0 * likely(F32, roundings(model.config())), "{moved}");
 }
 
-/// Bound of 1 less the cosine of embeddings in bfloat16 and exact ones.
+/// How far the cosine of embeddings in bfloat16 with exact ones is from 1.
 ///
-/// Products are summed in float32, so each layer rounds only the results of its ten operations to bfloat16.
-/// An error that is uniform within one unit roundoff u has the standard deviation u/√3, and n such errors
-/// in sequence have √n times that. The length of the difference may be three times this deviation, and 1
-/// less the cosine is half its square.
+/// Products are added up in float32, so what is rounded to bfloat16 is what each of a layer's ten
+/// operations gives. An error uniform within one unit roundoff u has the deviation u/√3, and n of them in
+/// a row √n times that. Three times that is allowed for the length of the difference, and the cosine falls
+/// short of 1 by half its square.
 fn bfloat16_within(model: &MagicLens) -> f64 {
     let config = model.config();
     let tower = config.clip.vision_num_layers.max(config.clip.text_num_layers);

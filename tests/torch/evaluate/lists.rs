@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::layouts::{captions, circo, circo_image, cirr, dtin, fashioniq, genecis, sketches};
-use super::{evaluate, json_of, measured, names, percents, rankings};
+use super::{assert_ranked, evaluate, json_of, measured, percents, rankings};
 use crate::search::{IMAGES, Place, said};
 
 type Make = fn(&Place);
@@ -42,6 +42,13 @@ fn our_own_rankings_measure_as_the_model_did() {
             same(&ours["measures"], &expected["measures"], benchmark);
         }
     }
+}
+
+/// Images and scores of a ranking.
+fn scored(ranking: &Value) -> Vec<(String, f32)> {
+    let pairs = ranking.as_array().unwrap().iter();
+    let scored = pairs.map(|pair| (pair[0].as_str(), pair[1].as_f64()));
+    scored.map(|(name, score)| (name.unwrap().to_owned(), score.unwrap() as f32)).collect()
 }
 
 /// The same measures with the same figures.
@@ -144,7 +151,7 @@ fn vectors_of_others_are_ranked_and_measured_as_a_model_is() {
     assert!(table.contains("queries.parquet"), "{table}");
     assert_eq!(percents(&place), of_model);
     for (ours, expected) in rankings(&place).iter().zip(&ranked) {
-        assert_eq!(names(&ours["ranking"]), names(&expected["ranking"]));
+        assert_ranked(&ours["ranking"], &scored(&expected["ranking"]));
     }
     for (files, word) in [
         (["gallery.parquet", "gallery.parquet"], "no embedding of CIRCO/0"),

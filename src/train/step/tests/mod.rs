@@ -78,11 +78,13 @@ fn largest<'a>(numbers: impl IntoIterator<Item = &'a Vec<f32>>) -> f64 {
     numbers.into_iter().flatten().fold(0.0, |most, number| f64::from(number.abs()).max(most))
 }
 
-/// The greatest difference.
+/// The greatest difference; NaN counts as infinite.
 fn apart(found: &[f32], right: &[f32]) -> f64 {
-    let differences =
-        found.iter().zip(right).map(|(found, right)| f64::from((found - right).abs()));
-    differences.fold(0.0, f64::max)
+    let differences = found.iter().zip(right).map(|(found, right)| (found - right).abs());
+    differences.fold(
+        0.0,
+        |most, apart| if apart.is_nan() { f64::INFINITY } else { most.max(apart.into()) },
+    )
 }
 
 fn chunked(chunk_rows: usize, held_chunks: usize) -> StepConfig {
