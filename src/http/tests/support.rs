@@ -127,7 +127,7 @@ async fn serve(
             Act::Hang => std::future::pending().await,
             Act::Block(time) => {
                 std::thread::sleep(time);
-                // What is late by then is late before this server goes on.
+                // What is late by then is late before this server continues.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             Act::Reset => stream.set_zero_linger().unwrap(),

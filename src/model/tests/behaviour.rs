@@ -75,7 +75,7 @@ fn a_step_in_place_changes_what_is_computed() {
     assert!(moved > 10.0 * likely(F32, roundings(model.config())), "{moved}");
 }
 
-/// How far the cosine of embeddings in bfloat16 with exact ones is from 1.
+/// Largest distance from 1 of the cosine between bfloat16 and exact embeddings.
 ///
 /// Products are added up in float32, so what is rounded to bfloat16 is what each of a layer's ten
 /// operations gives. An error uniform within one unit roundoff u has the deviation u/√3, and n of them in
