@@ -21,7 +21,8 @@ fn notebooks() -> Vec<PathBuf> {
 /// Returns true if Python imports a module. `make soak` installs all of them, so there it must.
 async fn has_module(python: &Path, name: &str) -> bool {
     let mut command = Command::new(python);
-    command.args(["-c", &format!("import {name}")]);
+    // Isolated: a folder of this name in the working directory would be a module without content.
+    command.args(["-I", "-c", &format!("import {name}")]);
     let output = run(command).await;
     let found = output.status.success();
     assert!(found || soak(0, 1) == 0, "{}", String::from_utf8_lossy(&output.stderr));
