@@ -93,7 +93,7 @@ rm -rf "$MAGICLENS_CONFORMANCE"
 mkdir -p "$MAGICLENS_CONFORMANCE"
 step "unit tests with libtorch" torch_units
 step "whole-program tests with libtorch" \
-  "${cargo[@]}" nextest run --package magiclens --features torch,cluster --test torch "$@"
+  "${cargo[@]}" nextest run --package magiclens --features torch,cluster --test tch "$@"
 step "doctests" doctests
 step "tests without libtorch" "${cargo[@]}" nextest run "${plain[@]}" --tests "$@"
 step "conformance" conformance
