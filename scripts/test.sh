@@ -32,19 +32,20 @@ step() {
 # Unit tests that need libtorch, by their whole names: libtest takes parts of names, and `model::` is a part of
 # `endpoint::model::` too. The limit only ends a hang.
 torch_units() {
-  local log=$target/torch-units.log all=^ some program folder names
-  some=^$(IFS='|' && echo "(${torch_modules[*]})")
-  while read -r program; do
+  local log=$target/torch-units.log programs program folder pattern names
+  programs=$(unit_test_programs) || return 1
+  for program in $programs; do
     case $program in
-      */magiclens_torch-*) folder=torch names=$(names_of "$program" "$all") ;;
-      *) folder=. names=$(names_of "$program" "$some") ;;
+      */magiclens_torch-*) folder=torch pattern=^ ;;
+      *) folder=. pattern=^$(IFS='|' && echo "(${torch_modules[*]})") ;;
     esac
+    names=$(names_of "$program" "$pattern") || return 1
     if ! (cd "$folder" && xargs timeout 1800 "$program" --exact <<<"$names") >"$log" 2>&1; then
       cat "$log"
       return 1
     fi
     echo "   $(wc -l <<<"$names") in $folder passed"
-  done < <(unit_test_programs)
+  done
 }
 
 # Builds the unit tests of the crates that need libtorch; prints a path a line.

@@ -1,7 +1,11 @@
 //! `mine head`: the first rows of a table, to look at without another tool.
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StructArray};
-use arrow::datatypes::{DataType, Field, Fields};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, ListArray, RecordBatch, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use itertools::Itertools;
@@ -9,7 +13,7 @@ use itertools::Itertools;
 use super::RunError;
 use super::status::existing;
 use crate::store::{RunDir, StoreError, first_rows};
-use crate::telemetry::say;
+use crate::telemetry::{excerpt, say};
 
 /// Longest value shown, in characters.
 const WIDTH: usize = 110;
@@ -78,62 +82,48 @@ fn text_of(batch: &RecordBatch) -> Result<String, ArrowError> {
     for row in 0..batch.num_rows() {
         for (field, formatter) in schema.fields().iter().zip(&formatters) {
             let value = formatter.value(row).try_to_string()?;
-            text += &format!("  {}: {}\n", field.name(), shortened(&value));
+            text += &format!("  {}: {}\n", field.name(), excerpt(&value, WIDTH));
         }
         text.push('\n');
     }
     Ok(text)
 }
 
-/// The same column with the length of each binary value in place of its bytes.
+/// Replaces each binary value of a column by its length, in structs and lists too.
 fn without_bytes(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match column.data_type() {
-        DataType::Binary => {
-            let lengths = column.as_any().downcast_ref::<arrow::array::BinaryArray>();
-            let lengths = lengths.into_iter().flatten();
-            let texts = lengths.map(|value| value.map(|bytes| format!("{} bytes", bytes.len())));
-            std::sync::Arc::new(texts.collect::<StringArray>())
+        DataType::Binary => Arc::new(lengths(column.as_binary())),
+        DataType::Struct(fields) => {
+            let group = column.as_struct();
+            let children: Vec<_> = group.columns().iter().map(without_bytes).try_collect()?;
+            let fields = fields.iter().zip(&children).map(|(field, child)| typed(field, child));
+            let fields = fields.collect();
+            Arc::new(StructArray::try_new(fields, children, group.nulls().cloned())?)
         }
-        DataType::Struct(_) => {
-            let Some(group) = column.as_any().downcast_ref::<StructArray>() else {
-                return Ok(column.clone());
-            };
-            let children: Vec<ArrayRef> =
-                group.columns().iter().map(without_bytes).try_collect()?;
-            let fields = group.fields().iter().zip(&children).map(|(field, child)| {
-                Field::new(field.name(), child.data_type().clone(), field.is_nullable())
-            });
-            let fields = fields.collect::<Fields>();
-            std::sync::Arc::new(StructArray::try_new(fields, children, group.nulls().cloned())?)
+        DataType::List(field) => {
+            let list = column.as_list::<i32>();
+            let items = without_bytes(list.values())?;
+            let (field, offsets) = (typed(field, &items), list.offsets().clone());
+            Arc::new(ListArray::try_new(field, offsets, items, list.nulls().cloned())?)
         }
-        _ => column.clone(),
+        _ => Arc::clone(column),
     })
 }
 
-/// One line of at most [`WIDTH`] characters, control characters escaped.
-fn shortened(value: &str) -> String {
-    let cut: String = value.chars().take(WIDTH).flat_map(escaped).collect();
-    let more = if value.chars().nth(WIDTH).is_some() { "…" } else { "" };
-    format!("{cut}{more}")
+fn lengths(column: &BinaryArray) -> StringArray {
+    column.iter().map(|value| value.map(|bytes| format!("{} bytes", bytes.len()))).collect()
 }
 
-/// Escapes what would move the cursor or turn the direction of writing: values come from web pages.
-fn escaped(character: char) -> impl Iterator<Item = char> {
-    let is_plain = character == ' ' || !(character.is_control() || is_invisible(character));
-    let escape = (!is_plain).then(|| character.escape_unicode());
-    escape.into_iter().flatten().chain(is_plain.then_some(character))
-}
-
-/// Marks of direction, joiners and other characters without a shape.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+/// The same field with the type of an array.
+fn typed(field: &FieldRef, array: &ArrayRef) -> FieldRef {
+    Arc::new(field.as_ref().clone().with_data_type(array.data_type().clone()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{BinaryArray, Int64Array};
+    use arrow::array::Int64Array;
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Field;
 
     use super::*;
 
@@ -159,15 +149,24 @@ mod tests {
             (Arc::new(Field::new("bytes", DataType::Binary, true)), Arc::clone(&bytes)),
             (Arc::new(Field::new("path", DataType::Utf8, true)), path),
         ]));
+        let item = Arc::new(Field::new("item", image.data_type().clone(), true));
+        let offsets = OffsetBuffer::from_lengths([1]);
+        let images: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::clone(&image), None));
         let title: ArrayRef = Arc::new(StringArray::from(vec!["a\u{1b}[2J\u{202e}\nb"]));
         let size: ArrayRef = Arc::new(Int64Array::from(vec![None]));
-        let columns = [("raw", bytes), ("image", image), ("title", title), ("size", size)];
+        let columns = [
+            ("raw", bytes),
+            ("image", image),
+            ("images", images),
+            ("title", title),
+            ("size", size),
+        ];
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns.map(|(name, column)| (name, column, true)),
         );
         let expected = "  raw: 3 bytes\n  image: {bytes: 3 bytes, path: a.jpg}\n  \
-                        title: a\\u{1b}[2J\\u{202e}\\u{a}b\n  size: null\n\n";
+                        images: [{bytes: 3 bytes, path: a.jpg}]\n  \
+                        title: a\\u{1b}[2J\\u{202e} b\n  size: null\n\n";
         assert_eq!(text_of(&batch.unwrap()).unwrap(), expected);
-        assert_eq!(shortened(&"é".repeat(200)), "é".repeat(WIDTH) + "…");
     }
 }

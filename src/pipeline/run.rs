@@ -257,7 +257,11 @@ async fn work(
     // The check comes first, so that no table is removed that could not be rebuilt.
     check(ctx, range, options.redo).await?;
     if let Some(stage) = options.redo {
-        tracing::info!("{}", Bill::of(&ctx.run, &ctx.config, stage).await?);
+        match Bill::of(&ctx.run, &ctx.config, stage).await {
+            Ok(bill) => tracing::info!("{bill}"),
+            // A table is often rebuilt because it cannot be read.
+            Err(error) => tracing::warn!(%error, "cannot estimate what --redo takes"),
+        }
         redo(&ctx.run, stage).await?;
     }
     if !ctx.slice.is_whole() {

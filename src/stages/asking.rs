@@ -391,7 +391,7 @@ pub fn text_of(
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
-    // What a new schema asks for, a file that was written before does not.
+    // A file of the user was written for the first schema, and cannot ask for fields of a later one.
     Ok(Source { text, schema: texts.first().map_or("", |first| first.schema) })
 }
 

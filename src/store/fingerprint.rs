@@ -93,43 +93,43 @@ impl Fingerprint {
         read.map_err(|error| StoreError::corrupt(path, error))
     }
 
-    /// A short name for all of it, which parts of a table bear.
+    /// Returns the hash of all keys, which the manifests of a table hold.
     pub fn hash(&self) -> String {
         let text = serde_json::to_string(&self.keys).expect("keys are plain data");
         hex::encode(&Sha256::digest(text)[..16])
     }
 
-    /// A short name for all of it but the version of the table format: for values that are in a fingerprint
-    /// themselves.
+    /// Returns the hash of all keys but the version of the table format, for use inside another fingerprint.
     pub fn name(&self) -> String {
         let mut named = self.clone();
         named.keys.insert(FORMAT.into(), FIRST_FORMAT.into());
         named.hash()
     }
 
-    /// The version of the table format, where it is an older one.
+    /// Returns the version of the table format if it is older than [`FORMAT_VERSION`].
     pub(super) fn older_format(&self) -> Option<u64> {
         let format = self.keys.get(FORMAT).and_then(Value::as_u64);
         format.filter(|format| *format < u64::from(FORMAT_VERSION))
     }
 
-    /// The hash that parts of a table bear which was begun with `committed`, from which this one does not
-    /// differ. Where both have the same keys it is its own, which no reading of numbers has changed.
+    /// Returns the hash for the manifests of a table that was begun with `committed`, from which this
+    /// fingerprint does not differ. If both have the same keys, it is computed from the present values, since
+    /// numbers that were written and read again may be formatted differently.
     pub(super) fn hash_begun_with(&self, committed: &Self) -> String {
         let read = self.keys.iter().map(|(key, value)| (key.clone(), as_read(value)));
         let is_same = read.collect::<BTreeMap<_, _>>() == committed.keys;
         if is_same { self.hash() } else { committed.hash() }
     }
 
-    /// The first difference to what was committed, if any. A key that came later and has the default that
-    /// it came with is no difference to none, and neither is an older table format: columns that it lacks
-    /// are null.
+    /// Returns the first difference to the committed fingerprint. A key that was added later and has the
+    /// default that it was introduced with equals an absent key. An older table format is no difference:
+    /// columns that it lacks are null.
     pub fn differs_from(&self, committed: &Self) -> Option<Mismatch> {
         let names = committed.keys.keys().chain(self.keys.keys());
         self.differs_in(&History::CURRENT, names, committed)
     }
 
-    /// The first of its own keys that was committed otherwise, if any: there may be more keys than these.
+    /// Returns the first difference among this fingerprint's own keys; `committed` may have more.
     pub fn differs_within(&self, committed: &Self) -> Option<Mismatch> {
         self.differs_in(&History::CURRENT, self.keys.keys(), committed)
     }
@@ -158,7 +158,7 @@ impl Fingerprint {
     }
 }
 
-/// A value as it is once written and read: what a committed one is compared with.
+/// Returns a value after writing and reading it, for comparison with a committed value.
 fn as_read(value: &Value) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or_default()
 }

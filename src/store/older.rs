@@ -41,9 +41,8 @@ fn fits(found: &DataType, wanted: &DataType) -> bool {
     match (found, wanted) {
         (Dictionary(_, values), wanted) => fits(values, wanted),
         (Null, _) => true,
-        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View)
-        | (Boolean, Boolean)
-        | (Timestamp(..), Timestamp(..)) => true,
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) | (Boolean, Boolean) => true,
+        (Timestamp(found, _), Timestamp(wanted, _)) => found == wanted,
         (
             Binary | LargeBinary | BinaryView | FixedSizeBinary(_),
             Binary | LargeBinary | BinaryView | FixedSizeBinary(_),

@@ -122,6 +122,22 @@ async fn another_configuration_needs_redo() {
     assert_eq!(mined.tables("run").await.pages.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_table_can_be_rebuilt() {
+    let mined = Mined::serve(&small()).await;
+    let before = mined.tables_after_run("run").await;
+    let folder = mined.folder.path().join("run/instructions");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let manifest = files.filter(|path| path.extension().is_some_and(|name| name == "json")).min();
+    std::fs::write(manifest.unwrap(), "{").unwrap();
+    let mut command = mined.command("run");
+    command.args(["--redo", "instruct"]);
+    let rebuilt = run(command).await;
+    assert!(rebuilt.status.success(), "{}", text(&rebuilt.stderr));
+    assert!(text(&rebuilt.stderr).contains("cannot estimate"), "{}", text(&rebuilt.stderr));
+    assert_eq!(mined.tables("run").await.difference(&before), None);
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_drains_and_the_next_run_goes_on() {

@@ -118,7 +118,7 @@ impl Mined {
     }
 }
 
-/// The folder of images that the tests of one build share: drawing takes a third of the time of a small
+/// The folder of images that the tests of one build share: drawing takes two fifths of the CPU time of a small
 /// run. Folders of other builds, which may draw differently, are removed.
 fn drawn() -> Drawn {
     let program = std::env::current_exe().unwrap();

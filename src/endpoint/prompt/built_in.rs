@@ -1,8 +1,8 @@
 //! Texts for models that come with the program, by name.
 //!
-//! They are never edited, because runs keep their names and replies are kept under hashes of them: a new
-//! text is a new file and one more entry at the end of its list. The first of a list is what an empty key
-//! stands for, in every version; a later default names its text.
+//! Built-in texts are never edited, because runs keep their names and replies are cached under their hashes:
+//! a new text is a new file and a new entry at the end of its list. An empty key means the first entry of the
+//! list in every version; a later default names its text.
 
 use std::path::Path;
 
@@ -42,7 +42,8 @@ pub const DEMONSTRATIONS: &[BuiltIn] = &[BuiltIn {
     schema: "",
 }];
 
-/// The text of a list that a key names, or none where it is a file's path. The error says which there are.
+/// Returns the built-in text that a key names, or `None` if the key is the path of a file. The error lists
+/// the names of the built-in texts.
 pub fn built_in(list: &'static [BuiltIn], path: &Path) -> Result<Option<&'static BuiltIn>, String> {
     if path.as_os_str().is_empty() {
         return Ok(list.first());
@@ -97,10 +98,10 @@ mod tests {
         let other: Vec<_> = found.iter().filter(|found| !known(found)).collect();
         assert!(
             other.is_empty(),
-            "{other:?}: a text that runs and kept replies go by was edited; put it back, and make a new \
-             file and a new name of what is new. A new text is one more line of NEVER_EDITED"
+            "{other:?}: a text that runs and cached replies depend on was edited. Restore it, and add the \
+             new text as a new file with a new name and a line in NEVER_EDITED"
         );
-        assert_eq!(found.len(), NEVER_EDITED.len(), "a text is gone that runs may go by");
+        assert_eq!(found.len(), NEVER_EDITED.len(), "a text was removed that runs may depend on");
     }
 
     #[test]

@@ -72,17 +72,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_nobody_asks_does_not_look() {
+    async fn without_requests_there_is_one_read() {
         let (demand, looks) = looking(SECOND / 10);
         sleep(3600 * SECOND).await;
-        assert_eq!(looks.load(Relaxed), 1, "the first is for whoever comes");
+        assert_eq!(looks.load(Relaxed), 1, "the run is read once at the start");
         demand.ask().await;
         sleep(3600 * SECOND).await;
         assert_eq!(looks.load(Relaxed), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_keeps_asking_sees_what_is_two_seconds_old() {
+    async fn steady_requests_cause_a_read_every_two_seconds() {
         let (demand, looks) = looking(SECOND / 10);
         for _ in 0..600 {
             demand.ask().await;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn looks_that_take_long_are_seldom() {
+    async fn slow_reads_take_a_fifth_of_the_time() {
         let (demand, looks) = looking(10 * SECOND);
         for _ in 0..600 {
             demand.ask().await;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_question_after_a_while_has_a_fresh_answer_or_soon_an_old_one() {
+    async fn a_request_after_an_idle_time_waits_for_a_read_but_not_for_a_slow_one() {
         for (takes, seen, waits) in [(SECOND, 2, SECOND), (10 * SECOND, 1, PATIENCE)] {
             let (demand, looks) = looking(takes);
             sleep(3600 * SECOND).await;
