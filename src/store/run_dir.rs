@@ -229,9 +229,9 @@ impl RunDir {
     /// Removes a table for `--redo`: manifests first, so that nothing refers to a missing file, and
     /// its fingerprint last, so that a kill in between cannot mix old parts into a new table.
     pub async fn remove_table(&self, table: &str) -> Result<(), StoreError> {
-        let manifests = self.manifests(table).await?;
-        for manifest in &manifests {
-            self.store.delete(&format!("{table}/part-{:05}.json", manifest.part)).await?;
+        // By name only: a manifest that cannot be read is a reason to rebuild its table.
+        for part in self.parts(table).await? {
+            self.store.delete(&format!("{table}/part-{part:05}.json")).await?;
         }
         for folder in [format!("rejects/{table}"), format!("outbox/{table}"), table.to_owned()] {
             for (path, _) in self.store.list(&folder).await? {
