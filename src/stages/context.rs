@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Budget, Config};
 use crate::http::Client;
 use crate::record::{Slice, Tombstones, content_id};
-use crate::store::{Engine, Fingerprint, Mismatch, Objects, Row, RunDir, Sql, StoreError, Table};
+use crate::store::{
+    Engine, Fingerprint, Mismatch, Objects, Row, RunDir, Session, StoreError, Table,
+};
 use crate::telemetry::Progress;
 
 /// Context that every stage receives.
@@ -117,10 +119,10 @@ impl Context {
         in_order(done)
     }
 
-    /// For a global plan: tables and SQL, with one in `share` of the memory that there is for plans.
-    pub fn sql(&self, share: usize) -> Result<Sql, StoreError> {
+    /// Opens a session for a global plan, with one in `share` of the memory that there is for plans.
+    pub fn session(&self, share: usize) -> Result<Session, StoreError> {
         let memory = self.config.store.plan_memory_bytes / share;
-        Ok(Sql::new(self.run.store(), memory)?.on(self.engine.clone()))
+        Ok(Session::new(self.run.store(), memory)?.on(self.engine.clone()))
     }
 
     /// The run directory's folder, for what is exchanged by files: refused where it is in an object store,

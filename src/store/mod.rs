@@ -25,8 +25,8 @@ mod reviews;
 mod rows;
 mod run_dir;
 mod segment;
+mod session;
 mod sink;
-mod sql;
 mod table;
 mod tar;
 
@@ -45,7 +45,7 @@ pub use reviews::{ReviewLog, read_reviews};
 pub use rows::{Layout, Row, RowStream, RowWriter, read_rows};
 pub use run_dir::{Kept, RunDir};
 pub use segment::{SegmentEntry, SegmentLog, WipSummary};
-pub use sql::{Function, Plan, Sql};
+pub use session::{Function, Plan, RowCount, Session, ascending, stream_rows};
 pub use table::{PlainPart, Table};
 pub use tar::TarWriter;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -76,6 +77,12 @@ impl StoreError {
     /// Creates the error of an object whose content is not valid.
     pub fn corrupt(path: impl Into<String>, problem: impl ToString) -> Self {
         Self::Corrupt { path: path.into(), problem: problem.to_string() }
+    }
+}
+
+impl From<DataFusionError> for StoreError {
+    fn from(error: DataFusionError) -> Self {
+        Self::corrupt("plan", error)
     }
 }
 

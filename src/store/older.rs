@@ -69,9 +69,13 @@ fn fits(found: &DataType, wanted: &DataType) -> bool {
 mod tests {
     use std::path::Path;
 
+    use datafusion::prelude::{coalesce, col, lit};
     use serde::{Deserialize, Serialize};
 
-    use super::super::{FileInfo, Layout, Manifest, Row, RowWriter, Sql, Store, read_rows};
+    use super::super::{
+        FileInfo, Layout, Manifest, Row, RowWriter, Session, Store, ascending, read_rows,
+        stream_rows,
+    };
     use super::*;
 
     fn field(name: &str, kind: DataType, is_nullable: bool) -> FieldRef {
@@ -158,16 +162,18 @@ mod tests {
         let error = read::<Text>(&store, &numbers).await.unwrap_err();
         assert!(error.contains("part-00000"), "{error}");
         assert!(error.contains("column id is of type UInt32, not Utf8"), "{error}");
-        let mut session = Sql::new(&store, 64 << 20).unwrap();
-        let error = session.register::<Text>("rows", &[numbers], "rows").await.unwrap_err();
+        let session = Session::new(&store, 64 << 20).unwrap();
+        let error = session.table::<Text>("rows", &[numbers], "rows").await.unwrap_err();
         assert!(error.to_string().contains("column id is of type UInt32"), "{error}");
     }
 
     async fn noted(store: &Store, parts: &[Manifest]) -> Vec<New> {
-        let mut session = Sql::new(store, 64 << 20).unwrap();
-        session.register::<New>("rows", parts, "rows").await.unwrap();
-        let sql = "SELECT id, note FROM rows WHERE coalesce(note, 'none') <> 'b' ORDER BY id";
-        session.query::<New>(sql).await.unwrap().collect().await.unwrap()
+        let session = Session::new(store, 64 << 20).unwrap();
+        let rows = session.table::<New>("rows", parts, "rows").await.unwrap();
+        let note = coalesce(vec![col("note"), lit("none")]);
+        let found = rows.filter(note.not_eq(lit("b"))).unwrap();
+        let found = found.sort(vec![ascending("id")]).unwrap();
+        stream_rows::<New>(found).await.unwrap().collect().await.unwrap()
     }
 
     #[tokio::test]
@@ -180,8 +186,8 @@ mod tests {
         let mixed = [new(1, None), new(2, Some("a"))];
         assert_eq!(noted(&store, &[old.clone(), newer.clone()]).await, mixed);
         assert_eq!(noted(&store, &[newer, old.clone()]).await, mixed);
-        let mut session = Sql::new(&store, 64 << 20).unwrap();
-        let error = session.register::<Strict>("rows", &[old], "rows").await.unwrap_err();
+        let session = Session::new(&store, 64 << 20).unwrap();
+        let error = session.table::<Strict>("rows", &[old], "rows").await.unwrap_err();
         assert!(error.to_string().contains("column size is missing"), "{error}");
     }
 

@@ -1,12 +1,13 @@
 //! "Why is this image not there?": an address in all rejects and in what was kept.
 
+use datafusion::prelude::{Expr, col, lit};
 use serde::Serialize;
 
 use super::live::Live;
 use crate::pipeline::status::STEPS;
 use crate::pipeline::view::catalogue::Card;
 use crate::record::{GroupImage, Image, Page, Reject};
-use crate::store::{Manifest, Row, Sql, StoreError};
+use crate::store::{Manifest, Row, Session, StoreError, stream_rows};
 use crate::table::columns::text;
 use crate::table::{GROUPS, IMAGES, PAGES};
 use crate::telemetry::excerpt;
@@ -79,25 +80,22 @@ pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
     if stones.covers_url(url) {
         return Ok(found);
     }
-    let said = format!("'{}'", url.replace('\'', "''"));
+    let is = |name: &str| col(name).eq(lit(url));
+    let keys = |url: &str, page: &str| [col(url).alias("url"), col(page).alias("page")];
     for table in STEPS.iter().map(|step| step.table) {
         let parts = live.viewed.dir.manifests(table).await?;
-        let sql = format!(
-            "SELECT url, reason, page_url, detail FROM rows WHERE url = {said} OR page_url = {said} \
-             LIMIT {}",
-            MOST + 1
-        );
-        let rejects = query::<Reject, Reject>(live, &parts, "rejects", &sql).await?;
+        let columns = ["url", "reason", "page_url", "detail"].map(col);
+        let condition = is("url").or(is("page_url"));
+        let rejects = query::<Reject, Reject>(live, &parts, "rejects", condition, &columns).await?;
         found.cut |= rejects.len() > MOST;
         found.rejects.extend(rejects.into_iter().take(MOST).map(|reject| refused(table, reject)));
     }
-    let pages = format!("url, url AS page FROM rows WHERE url = {said} OR requested_url = {said}");
-    found.keep(PAGES, kept::<Page>(live, PAGES, &pages).await?);
-    let images =
-        format!("url, page_url AS page FROM rows WHERE url = {said} OR final_url = {said}");
-    found.keep(IMAGES, kept::<Image>(live, IMAGES, &images).await?);
-    let groups = format!("image_url AS url, page_url AS page FROM rows WHERE image_url = {said}");
-    found.keep(GROUPS, kept::<GroupImage>(live, GROUPS, &groups).await?);
+    let pages = (is("url").or(is("requested_url")), keys("url", "url"));
+    found.keep(PAGES, kept::<Page>(live, PAGES, pages).await?);
+    let images = (is("url").or(is("final_url")), keys("url", "page_url"));
+    found.keep(IMAGES, kept::<Image>(live, IMAGES, images).await?);
+    let groups = (is("image_url"), keys("image_url", "page_url"));
+    found.keep(GROUPS, kept::<GroupImage>(live, GROUPS, groups).await?);
     let catalogue = live.catalogue();
     let of_url: Vec<&Card> =
         catalogue.cards().filter(|card| card.is_of(url)).take(MOST + 1).collect();
@@ -106,25 +104,31 @@ pub(super) async fn why(live: &Live, url: &str) -> Result<Found, StoreError> {
     Ok(found)
 }
 
-/// Rows of a table of `T` that a query without its `SELECT` finds.
-async fn kept<T: Row>(live: &Live, table: &str, sql: &str) -> Result<Vec<KeptRow>, StoreError> {
+/// Returns the rows of a table that meet a condition; `columns` are those of [`KeptRow`].
+async fn kept<T: Row>(
+    live: &Live,
+    table: &str,
+    (condition, columns): (Expr, [Expr; 2]),
+) -> Result<Vec<KeptRow>, StoreError> {
     let parts = live.viewed.dir.manifests(table).await?;
-    query::<T, KeptRow>(live, &parts, "rows", &format!("SELECT {sql} LIMIT {}", MOST + 1)).await
+    query::<T, KeptRow>(live, &parts, "rows", condition, &columns).await
 }
 
-/// Returns the rows that a query over rows of `T` finds.
+/// Returns the first rows that meet a condition, at most one more than [`MOST`].
 async fn query<T: Row, R: Row>(
     live: &Live,
     parts: &[Manifest],
     output: &str,
-    sql: &str,
+    condition: Expr,
+    columns: &[Expr],
 ) -> Result<Vec<R>, StoreError> {
     if parts.iter().all(|part| part.rows(output) == 0) {
         return Ok(Vec::new());
     }
-    let mut session = Sql::new(live.viewed.dir.store(), MEMORY)?;
-    session.register::<T>("rows", parts, output).await?;
-    session.query::<R>(sql).await?.collect().await
+    let session = Session::new(live.viewed.dir.store(), MEMORY)?;
+    let rows = session.table::<T>("rows", parts, output).await?;
+    let found = rows.filter(condition)?.select(columns.to_vec())?.limit(0, Some(MOST + 1))?;
+    stream_rows(found).await?.collect().await
 }
 
 fn refused(table: &'static str, reject: Reject) -> Refused {

@@ -5,14 +5,26 @@
 //! not move what is held out. Of what is left, caps keep the triplets whose ids come first, which is as
 //! good as at random and the same in every run: first each domain its share, then each cluster.
 
+use std::ops::Range;
+
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{JoinType, UnnestOptions};
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::count::count_all;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::conditional_expressions::CaseBuilder;
+use datafusion::logical_expr::{Case, ExprFunctionExt};
+use datafusion::prelude::{DataFrame, Expr, cast, col, lit, named_struct, not, when};
 use serde::{Deserialize, Serialize};
 
 use super::compose::Planned;
 use crate::config::{Export, ExportImages};
 use crate::record::{Mark, Reason, Reviews, Split};
 use crate::stages::context::{Context, StageError};
-use crate::store::{Manifest, Ordered, Plan, Row, Sql, StoreError};
+use crate::store::{
+    Manifest, Ordered, Plan, Row, RowCount, Session, StoreError, ascending, stream_rows,
+};
 use crate::table::columns::{required, text};
 
 /// Bytes of a row without images, about.
@@ -26,10 +38,16 @@ impl Sharding {
     /// By the bytes that each split has.
     pub async fn of(ctx: &Context, composed: &[Manifest]) -> Result<Self, StageError> {
         let mut found = Vec::new();
-        if let Some(session) = session(ctx.sql(PLANS)?, composed).await? {
-            let sql = "SELECT split, count(*) AS triplets, CAST(sum(bytes) AS BIGINT) AS bytes \
-                       FROM rows GROUP BY split";
-            found = session.query::<SplitSize>(sql).await?.collect().await?;
+        if let Some(rows) = rows(&ctx.session(PLANS)?, composed).await? {
+            let sizes = rows.aggregate(
+                vec![col("split")],
+                vec![
+                    count_all().alias("triplets"),
+                    cast(sum(col("bytes")), DataType::Int64).alias("bytes"),
+                ],
+            );
+            found =
+                stream_rows::<SplitSize>(sizes.map_err(StoreError::from)?).await?.collect().await?;
         }
         let export = &ctx.config.export;
         let shards = Split::ALL.map(|split| {
@@ -40,7 +58,7 @@ impl Sharding {
     }
 
     /// The splits with their numbers of parts: the first split has the first parts.
-    pub fn parts(&self) -> impl Iterator<Item = (Split, std::ops::Range<u32>)> {
+    pub fn parts(&self) -> impl Iterator<Item = (Split, Range<u32>)> {
         let mut next = 0;
         self.0.iter().map(move |&(split, shards)| {
             let parts = next..next + shards;
@@ -54,12 +72,18 @@ impl Sharding {
         self.0.iter().map(|(_, shards)| shards).sum()
     }
 
-    fn part_sql(&self) -> String {
-        let case = |(split, parts): (Split, std::ops::Range<u32>)| {
-            let (first, shards) = (parts.start, parts.len().max(1));
-            format!("WHEN '{}' THEN {first} + shuffle % {shards} ", split.as_str())
+    /// Part of a triplet, by its columns `split` and `shuffle`.
+    fn part(&self) -> Expr {
+        let of_split = |(split, parts): (Split, Range<u32>)| {
+            let shards = lit(parts.len().max(1) as i64);
+            let part = lit(i64::from(parts.start)) + col("shuffle") % shards;
+            (Box::new(lit(split.as_str())), Box::new(part))
         };
-        format!("CASE split {}END", self.parts().map(case).collect::<String>())
+        Expr::Case(Case::new(
+            Some(Box::new(col("split"))),
+            self.parts().map(of_split).collect(),
+            None,
+        ))
     }
 }
 
@@ -162,30 +186,34 @@ const CLUSTER: i64 = 3;
 const BAD: i64 = 4;
 const UNSAFE: i64 = 5;
 
-/// Clusters of the images that are planned for train, whatever part they have in a triplet.
-pub(super) const TRAIN_CLUSTERS: &str = "
-    SELECT query_cluster AS key FROM rows WHERE split = 'train'
-    UNION SELECT target_cluster AS key FROM rows WHERE split = 'train'
-    UNION SELECT unnest(negative_clusters) AS key FROM rows WHERE split = 'train'";
+/// Returns a row for each image of the triplets, with its cluster in `key`: queries, targets and negatives.
+fn images(triplets: &DataFrame, columns: &[Expr]) -> Result<DataFrame, DataFusionError> {
+    let of = |name: &str| {
+        let key = col(name).alias("key");
+        triplets.clone().select(columns.iter().cloned().chain([key]).collect::<Vec<_>>())
+    };
+    let each = UnnestOptions::new().with_preserve_nulls(false);
+    let negatives = of("negative_clusters")?.unnest_columns_with_options(&["key"], each)?;
+    of("query_cluster")?.union(of("target_cluster")?)?.union(negatives)
+}
+
+fn is_train() -> Expr {
+    col("split").eq(lit(Split::Train.as_str()))
+}
+
+/// Returns the clusters of all images that are planned for train, in `train_key`.
+pub(super) fn train_clusters(rows: &DataFrame) -> Result<DataFrame, DataFusionError> {
+    let images = images(&rows.clone().filter(is_train())?, &[])?;
+    images.select(vec![col("key").alias("train_key")])?.distinct()
+}
 
 /// The held-out triplets of which train has an image.
-fn leaks_sql(sharding: &Sharding) -> String {
-    let part = sharding.part_sql();
-    let held = |key: &str| {
-        format!(
-            "SELECT triplet_id, shuffle, {part} AS shard, {key} AS key
-             FROM rows WHERE split <> 'train'"
-        )
-    };
-    format!(
-        "SELECT DISTINCT held.triplet_id AS triplet_id, held.shuffle AS shuffle,
-             held.shard AS shard
-         FROM ({query} UNION ALL {target} UNION ALL {negatives}) AS held
-         JOIN ({TRAIN_CLUSTERS}) AS train ON held.key = train.key",
-        query = held("query_cluster"),
-        target = held("target_cluster"),
-        negatives = held("unnest(negative_clusters)"),
-    )
+fn leaks(rows: &DataFrame, sharding: &Sharding) -> Result<DataFrame, DataFusionError> {
+    let columns = [col("triplet_id"), col("shuffle"), sharding.part().alias("shard")];
+    images(&rows.clone().filter(not(is_train()))?, &columns)?
+        .join(train_clusters(rows)?, JoinType::Inner, &["key"], &["train_key"], None)?
+        .select_columns(&KEY)?
+        .distinct()
 }
 
 /// The order of triplets.
@@ -193,106 +221,111 @@ const KEY: [&str; 3] = ["shard", "shuffle", "triplet_id"];
 
 /// The triplets that are not exported. Without caps these are the leaks, and
 /// no plan has to hold every triplet.
-fn objections_sql(export: &Export, sharding: &Sharding, reviews: &Reviews) -> String {
-    let leaks = leaks_sql(sharding);
+fn objections(
+    rows: &DataFrame,
+    export: &Export,
+    sharding: &Sharding,
+    reviews: &Reviews,
+) -> Result<Plan<'static>, DataFusionError> {
+    let leaks = leaks(rows, sharding)?;
     let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
-    if per_domain == 0 && per_cluster == 0 && reviews.left_out().is_empty() {
-        return format!(
-            "SELECT shard, shuffle, triplet_id, {LEAK} AS fate FROM ({leaks}) AS leaks"
-        );
-    }
-    let judged = judged_sql(&leaks, sharding, reviews);
-    let of_domains = capped_sql(&judged, "domain", per_domain, DOMAIN);
-    let of_clusters = capped_sql(&of_domains, "target_cluster", per_cluster, CLUSTER);
-    format!(
-        "SELECT shard, shuffle, triplet_id, fate FROM ({of_clusters}) AS judged
-         WHERE fate <> {KEPT}"
-    )
+    let mut columns = KEY.map(col).to_vec();
+    let found = if per_domain == 0 && per_cluster == 0 && reviews.left_out().is_empty() {
+        columns.push(lit(LEAK).alias("fate"));
+        leaks
+    } else {
+        columns.push(col("fate"));
+        let judged = judged(rows, leaks, sharding, reviews)?;
+        let judged = capped(judged, "domain", per_domain, DOMAIN)?;
+        capped(judged, "target_cluster", per_cluster, CLUSTER)?
+            .filter(col("fate").not_eq(lit(KEPT)))?
+    };
+    Ok(Plan { rows: found.select(columns)?, key: &KEY, count: RowCount::Itself })
 }
 
 /// What reviewers object to, which goes before everything else that may be said against a triplet.
-fn reviewed_sql(reviews: &Reviews, otherwise: &str) -> String {
+fn reviewed(reviews: &Reviews, otherwise: Expr) -> Result<Expr, DataFusionError> {
     let left_out = reviews.left_out();
-    let case = |(mark, fate): (Mark, i64)| {
+    let mut cases = CaseBuilder::new(None, Vec::new(), Vec::new(), None);
+    let mut is_any = false;
+    for (mark, fate) in [(Mark::Bad, BAD), (Mark::Unsafe, UNSAFE)] {
         let ids = left_out.iter().filter(|(_, said)| **said == mark);
-        // Ids are hex; what is none meets no triplet.
-        let ids = ids.filter(|(id, _)| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let ids: Vec<String> = ids.map(|(id, _)| format!("'{id}'")).collect();
-        (!ids.is_empty())
-            .then(|| format!("WHEN rows.triplet_id IN ({}) THEN {fate} ", ids.join(", ")))
-    };
-    let cases: String =
-        [(Mark::Bad, BAD), (Mark::Unsafe, UNSAFE)].into_iter().filter_map(case).collect();
-    if cases.is_empty() {
-        otherwise.to_owned()
-    } else {
-        format!("CASE {cases}ELSE {otherwise} END")
+        let ids: Vec<Expr> = ids.map(|(id, _)| lit(*id)).collect();
+        if !ids.is_empty() {
+            cases = cases.when(col("triplet_id").in_list(ids, false), lit(fate));
+            is_any = true;
+        }
     }
+    if is_any { cases.otherwise(otherwise) } else { Ok(otherwise) }
 }
 
 /// Every triplet with what caps look at, and whether it leaks; one of train never does.
-fn judged_sql(leaks: &str, sharding: &Sharding, reviews: &Reviews) -> String {
-    let part = sharding.part_sql();
-    let of_train = reviewed_sql(reviews, &KEPT.to_string());
-    let leaking = format!("CASE WHEN leaking IS NULL THEN {KEPT} ELSE {LEAK} END");
-    let of_others = reviewed_sql(reviews, &leaking);
-    let columns = format!(
-        "rows.triplet_id AS triplet_id, rows.shuffle AS shuffle, {part} AS shard,
-         domain, target_cluster"
-    );
-    format!(
-        "SELECT {columns}, {of_train} AS fate FROM rows WHERE split = 'train'
-         UNION ALL
-         SELECT {columns}, {of_others} AS fate
-         FROM rows LEFT JOIN (SELECT triplet_id AS leaking FROM ({leaks}) AS found) AS leaks
-             ON rows.triplet_id = leaks.leaking
-         WHERE split <> 'train'"
-    )
+fn judged(
+    rows: &DataFrame,
+    leaks: DataFrame,
+    sharding: &Sharding,
+    reviews: &Reviews,
+) -> Result<DataFrame, DataFusionError> {
+    let with = |fate: Expr| {
+        vec![
+            col("triplet_id"),
+            col("shuffle"),
+            sharding.part().alias("shard"),
+            col("domain"),
+            col("target_cluster"),
+            fate.alias("fate"),
+        ]
+    };
+    let leaking = leaks.select(vec![col("triplet_id").alias("leaking")])?;
+    let fate = when(col("leaking").is_null(), lit(KEPT)).otherwise(lit(LEAK))?;
+    let train = rows.clone().filter(is_train())?.select(with(reviewed(reviews, lit(KEPT))?))?;
+    let held_out = rows
+        .clone()
+        .filter(not(is_train()))?
+        .join(leaking, JoinType::Left, &["triplet_id"], &["leaking"], None)?
+        .select(with(reviewed(reviews, fate)?))?;
+    train.union(held_out)
 }
 
 /// Ranks are counted within what is kept so far: what goes for another reason takes nobody's place.
-fn capped_sql(judged: &str, key: &str, cap: u64, fate: i64) -> String {
+fn capped(judged: DataFrame, key: &str, cap: u64, fate: i64) -> Result<DataFrame, DataFusionError> {
     if cap == 0 {
-        return judged.to_owned();
+        return Ok(judged);
     }
-    format!(
-        "SELECT triplet_id, shuffle, shard, domain, target_cluster,
-             CASE WHEN fate = {KEPT} AND place > {cap} THEN {fate} ELSE fate END AS fate
-         FROM (
-             SELECT *, row_number() OVER (
-                 PARTITION BY {key}, fate ORDER BY shuffle, triplet_id) AS place
-             FROM ({judged}) AS of_{key}) AS ranked_{key}"
-    )
+    let place = row_number()
+        .partition_by(vec![col(key), col("fate")])
+        .order_by(["shuffle", "triplet_id"].map(ascending).to_vec())
+        .build()?;
+    let is_over = col("fate").eq(lit(KEPT)).and(col("place").gt(lit(cap)));
+    let fate = when(is_over, lit(fate)).otherwise(col("fate"))?;
+    let mut columns =
+        ["triplet_id", "shuffle", "shard", "domain", "target_cluster"].map(col).to_vec();
+    columns.push(fate.alias("fate"));
+    judged.window(vec![place.alias("place")])?.select(columns)
 }
 
-fn shelves_sql(sharding: &Sharding) -> String {
-    let fields: Vec<String> =
-        Planned::fields().iter().map(|f| format!("'{0}', {0}", f.name())).collect();
-    format!(
-        "SELECT {part} AS shard, shuffle, triplet_id, named_struct({fields}) AS planned FROM rows",
-        part = sharding.part_sql(),
-        fields = fields.join(", "),
-    )
-}
-
-fn objections(export: &Export, sharding: &Sharding, reviews: &Reviews) -> Plan<'static> {
-    Plan { select: objections_sql(export, sharding, reviews), key: &KEY, count: None }
-}
-
-fn shelves(sharding: &Sharding) -> Plan<'static> {
-    let count = Some("SELECT count(*) AS rows FROM rows".to_owned());
-    Plan { select: shelves_sql(sharding), key: &KEY, count }
+fn shelves(rows: DataFrame, sharding: &Sharding) -> Result<Plan<'static>, DataFusionError> {
+    let fields = Planned::fields();
+    let planned = fields.iter().flat_map(|field| [lit(field.name().as_str()), col(field.name())]);
+    let columns = vec![
+        sharding.part().alias("shard"),
+        col("shuffle"),
+        col("triplet_id"),
+        named_struct(planned.collect()).alias("planned"),
+    ];
+    let count = RowCount::Of(rows.clone());
+    Ok(Plan { rows: rows.select(columns)?, key: &KEY, count })
 }
 
 /// How many plans share the memory.
 const PLANS: usize = 2;
 
-async fn session(mut session: Sql, composed: &[Manifest]) -> Result<Option<Sql>, StageError> {
+/// Returns the triplets as a table; `None` if there are none.
+async fn rows(session: &Session, composed: &[Manifest]) -> Result<Option<DataFrame>, StoreError> {
     if composed.iter().all(|part| part.rows("rows") == 0) {
         return Ok(None);
     }
-    session.register::<Planned>("rows", composed, "rows").await?;
-    Ok(Some(session))
+    Ok(Some(session.table::<Planned>("rows", composed, "rows").await?))
 }
 
 /// All triplets in order of shards, and what is said against each. Two plans in the same order: the one
@@ -311,13 +344,16 @@ impl Shelf {
         sharding: &Sharding,
         reviews: &Reviews,
     ) -> Result<Self, StageError> {
-        let narrow = session(ctx.sql(PLANS)?, composed).await?;
-        let wide = session(ctx.sql(PLANS)?, composed).await?;
-        let (Some(narrow), Some(wide)) = (narrow, wide) else {
+        let [narrow, wide] = [ctx.session(PLANS)?, ctx.session(PLANS)?];
+        let (Some(ids), Some(texts)) =
+            (rows(&narrow, composed).await?, rows(&wide, composed).await?)
+        else {
             return Ok(Self { rows: Ordered::empty(), objections: Ordered::empty() });
         };
-        let objections = narrow.plan(&objections(&ctx.config.export, sharding, reviews)).await?;
-        let rows = wide.plan(&shelves(sharding)).await?;
+        let objections = objections(&ids, &ctx.config.export, sharding, reviews);
+        let objections = narrow.plan(&objections.map_err(StoreError::from)?).await?;
+        let shelves = shelves(texts, sharding).map_err(StoreError::from)?;
+        let rows = wide.plan(&shelves).await?;
         Ok(Self { rows: Ordered::new(rows), objections: Ordered::new(objections) })
     }
 
@@ -347,7 +383,7 @@ mod tests {
     use super::*;
     use crate::record::Review;
     use crate::stages::context::open_table;
-    use crate::store::{Fingerprint, PlainPart, RunDir, Table};
+    use crate::store::{Fingerprint, PlainPart, RunDir, Table, read_rows};
     use crate::table::TRIPLET_PLAN;
 
     #[test]
@@ -356,11 +392,14 @@ mod tests {
         let parts: Vec<_> = sharding.parts().collect();
         assert_eq!(parts, [(Split::Train, 0..3), (Split::Val, 3..3), (Split::Test, 3..4)]);
         assert_eq!(sharding.total(), 4);
-        assert_eq!(
-            sharding.part_sql(),
-            "CASE split WHEN 'train' THEN 0 + shuffle % 3 WHEN 'val' THEN 3 + shuffle % 1 \
-             WHEN 'test' THEN 3 + shuffle % 1 END"
-        );
+        let part = sharding.part().to_string();
+        for of_split in [
+            r#"WHEN Utf8("train") THEN Int64(0) + shuffle % Int64(3)"#,
+            r#"WHEN Utf8("val") THEN Int64(3) + shuffle % Int64(1)"#,
+            r#"WHEN Utf8("test") THEN Int64(3) + shuffle % Int64(1)"#,
+        ] {
+            assert!(part.contains(of_split), "{part}");
+        }
     }
 
     #[test]
@@ -486,9 +525,13 @@ mod tests {
     async fn an_objection_without_its_triplet_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path().to_str().unwrap()).unwrap();
-        let session = Sql::new(run.store(), MEMORY).unwrap();
-        let stray = "SELECT 1 AS shard, 'nobody' AS triplet_id, 1 AS fate";
-        let objections = session.query::<Objection>(stray).await.unwrap();
+        let table: Table<Objection> =
+            open_table(&run, TRIPLET_PLAN, STAGE, &Fingerprint::new()).await.unwrap();
+        let mut part: PlainPart<Objection> = table.part(0).unwrap();
+        let stray = Objection { shard: 1, triplet_id: "nobody".into(), fate: LEAK };
+        part.push(stray).await.unwrap();
+        let part = part.commit(1).await.unwrap();
+        let objections = read_rows(run.store(), &part.files["rows"].path, 1).await.unwrap();
         let mut shelf = Shelf { rows: Ordered::empty(), objections: Ordered::new(objections) };
         assert!(shelf.next_of(0).await.unwrap().is_none());
         let error = shelf.next_of(1).await.unwrap_err().to_string();
@@ -504,14 +547,14 @@ mod tests {
         reviews: &Reviews,
     ) {
         let sharding = Sharding(vec![(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)]);
-        let session = Sql::new(run.store(), MEMORY).unwrap();
-        let session = super::session(session, composed).await.unwrap().unwrap();
-        let plan = objections(export, &sharding, reviews);
+        let session = Session::new(run.store(), MEMORY).unwrap();
+        let triplets = super::rows(&session, composed).await.unwrap().unwrap();
+        let plan = objections(&triplets, export, &sharding, reviews).unwrap();
         let found = session.plan::<Objection>(&plan).await.unwrap().collect().await.unwrap();
-        assert_eq!(session.count(&plan).await.unwrap(), found.len() as u64);
-        let plan = super::shelves(&sharding);
+        assert_eq!(plan.count_rows().await.unwrap(), found.len() as u64);
+        let plan = super::shelves(triplets, &sharding).unwrap();
         let shelves = session.plan::<Shelved>(&plan).await.unwrap().collect().await.unwrap();
-        assert_eq!(session.count(&plan).await.unwrap(), shelves.len() as u64);
+        assert_eq!(plan.count_rows().await.unwrap(), shelves.len() as u64);
 
         let fates = expected(rows, export, reviews);
         let wanted = shelves.iter().map(|row| (row.shard, row.planned.triplet_id.clone()));

@@ -4,16 +4,25 @@
 //! it harder, unless its cluster is in train, be it as a hard negative.
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::JoinType;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::ExprFunctionExt;
+use datafusion::prelude::{DataFrame, cast, col, lit, when};
 use serde::{Deserialize, Serialize};
 
 use super::compose::{Held, Locator, Planned};
-use super::plan::TRAIN_CLUSTERS;
+use super::plan::train_clusters;
 use super::shards::image_of;
 use super::{Inputs, STAGE, Shards};
 use crate::config::ExportImages;
 use crate::record::ImageId;
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Plan, Row, Table};
+use crate::store::{
+    Fingerprint, Gatherer, Manifest, Ordered, PlainPart, Plan, Row, RowCount, RowStream,
+    StoreError, Table, ascending, stream_rows,
+};
 use crate::table::columns::required;
 use crate::table::{PoolImage, TEST_POOL, TRIPLET_PLAN};
 
@@ -49,10 +58,10 @@ async fn held_bytes(ctx: &Context, composed: &[Manifest]) -> Result<u64, StageEr
     if composed.iter().all(|part| part.rows("outbox") == 0) {
         return Ok(0);
     }
-    let mut session = ctx.sql(1)?;
-    session.register::<Held>("held", composed, "outbox").await?;
-    let sum = "SELECT CAST(sum(bytes) AS BIGINT) AS bytes FROM held";
-    let rows = session.query::<Sum>(sum).await?.collect().await?;
+    let held = ctx.session(1)?.table::<Held>("held", composed, "outbox").await?;
+    let bytes = cast(sum(col("bytes")), DataType::Int64).alias("bytes");
+    let sums = held.aggregate(Vec::new(), vec![bytes]).map_err(StoreError::from)?;
+    let rows = stream_rows::<Sum>(sums).await?.collect().await?;
     Ok(rows.first().map_or(0, |sum| sum.bytes.unsigned_abs()).max(1))
 }
 
@@ -102,33 +111,45 @@ async fn query(
     ctx: &Context,
     composed: &[Manifest],
     parts: u32,
-) -> Result<crate::store::RowStream<Shelved>, StageError> {
-    let mut session = ctx.sql(1)?;
-    session.register::<Held>("held", composed, "outbox").await?;
+) -> Result<RowStream<Shelved>, StageError> {
+    let session = ctx.session(1)?;
+    let held = session.table::<Held>("held", composed, "outbox").await?;
     // All that is planned for train and not only what caps leave of it, as leaks are judged: so the
     // pool has every image of a test triplet.
-    let known = if composed.iter().all(|part| part.rows("rows") == 0) {
-        "SELECT CAST(NULL AS BIGINT) AS key"
-    } else {
-        session.register::<Planned>("rows", composed, "rows").await?;
-        TRAIN_CLUSTERS
+    let known = match composed.iter().any(|part| part.rows("rows") > 0) {
+        true => Some(session.table::<Planned>("rows", composed, "rows").await?),
+        false => None,
     };
-    let select = format!(
-        "WITH known AS ({known}),
-         ranked AS (
-             SELECT *, row_number() OVER (
-                 PARTITION BY cluster_id ORDER BY image_id, page_url, url) AS nth FROM held)
-         SELECT abs(ranked.cluster_key % {parts}) AS shelf, bytes, ranked.cluster_id AS cluster_id,
-             url, page_url, domain, part, \"row\", image_id
-         FROM ranked LEFT JOIN known ON ranked.cluster_key = known.key
-         WHERE nth = 1 AND known.key IS NULL"
-    );
-    let count = format!(
-        "SELECT count(DISTINCT cluster_id) AS rows FROM held
-         LEFT JOIN ({known}) AS known ON held.cluster_key = known.key WHERE known.key IS NULL"
-    );
-    let plan = Plan { select, key: &["shelf", "cluster_id"], count: Some(count) };
+    let plan = plan(held, known.as_ref(), parts).map_err(StoreError::from)?;
     Ok(session.plan(&plan).await?)
+}
+
+/// The first image of each cluster that train does not have.
+fn plan(
+    held: DataFrame,
+    planned: Option<&DataFrame>,
+    parts: u32,
+) -> Result<Plan<'static>, DataFusionError> {
+    let first = row_number()
+        .partition_by(vec![col("cluster_id")])
+        .order_by(["image_id", "page_url", "url"].map(ascending).to_vec())
+        .build()?;
+    let ranked = held.clone().window(vec![first.alias("nth")])?;
+    let unknown = |images: DataFrame| match planned {
+        Some(planned) => {
+            let train = train_clusters(planned)?;
+            images.join(train, JoinType::LeftAnti, &["cluster_key"], &["train_key"], None)
+        }
+        None => Ok(images),
+    };
+    let remainder = col("cluster_key") % lit(i64::from(parts));
+    let shelf = when(remainder.clone().lt(lit(0_i64)), -remainder.clone()).otherwise(remainder)?;
+    let mut columns = vec![shelf.alias("shelf")];
+    let of_held = Held::fields().into_iter().filter(|field| field.name() != "cluster_key");
+    columns.extend(of_held.map(|field| col(field.name())));
+    let rows = unknown(ranked)?.filter(col("nth").eq(lit(1_u64)))?.select(columns)?;
+    let count = unknown(held)?.select_columns(&["cluster_id"])?.distinct()?;
+    Ok(Plan { rows, key: &["shelf", "cluster_id"], count: RowCount::Of(count) })
 }
 
 async fn write(

@@ -5,13 +5,18 @@
 //! that no page wants any more is rejected.
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::count::count_all;
+use datafusion::functions_aggregate::expr_fn::{min, sum};
+use datafusion::prelude::{DataFrame, cast, coalesce, col, concat, lit, lpad, when};
 use serde::{Deserialize, Serialize};
 
 use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Page, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
+use crate::store::{Manifest, Ordered, PlainPart, Plan, Row, RowCount, Session, StoreError, Table};
 use crate::table::columns::{optional, required, text};
 use crate::table::{ArchivedAt, ArchivedImage, FETCH_LIST, FetchTarget, ImageUse};
 
@@ -35,7 +40,7 @@ pub async fn run(
     }
     ctx.go_on()?;
     let inputs = Inputs { pages, uses, archives };
-    let mut fates = fates(ctx.sql(1)?, &ctx.config.filter, inputs).await?;
+    let mut fates = fates(ctx.session(1)?, &ctx.config.filter, inputs).await?;
     let mut manifests = Vec::new();
     for part in 0..parts {
         manifests.push(write(&table, part, &mut fates).await?);
@@ -78,14 +83,16 @@ const BARREN: i64 = 1;
 /// It is boilerplate wherever it is shown.
 const BOILERPLATE: i64 = 2;
 
-/// The first place that an archive has an image at, as one text: plans find the least of texts in
-/// bounded memory.
-const ARCHIVED: &str = "
-    SELECT url, min(concat(archive, ' ', lpad(CAST(record_offset AS VARCHAR), 20, '0'), ' ',
-        CAST(record_length AS VARCHAR))) AS place
-    FROM archives GROUP BY url";
+/// Returns the first place of each image in an archive, as one text: plans find the least of texts in bounded
+/// memory.
+fn archived(archives: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let decimal = |name| cast(col(name), DataType::Utf8);
+    let offset = lpad(vec![decimal("record_offset"), lit(20_i64), lit("0")]);
+    let place = concat(vec![col("archive"), lit(" "), offset, lit(" "), decimal("record_length")]);
+    archives.aggregate(vec![col("url")], vec![min(place).alias("place")])?.alias("archived")
+}
 
-/// Reads what [`ARCHIVED`] makes.
+/// Parses a place as [`archived`] writes it.
 fn place(text: &str) -> Option<ArchivedAt> {
     let mut words = text.rsplitn(3, ' ');
     let (length, offset) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -95,59 +102,84 @@ fn place(text: &str) -> Option<ArchivedAt> {
 /// One row a URL, in each part that has it.
 const KEY: [&str; 3] = ["part", "host", "image_url"];
 
-/// How many there are, which no rule changes.
-const COUNT: &str = "
-    SELECT count(*) AS rows FROM (SELECT DISTINCT part, host, image_url FROM uses) AS urls";
-
 /// The plan. A URL's fate is the best one that any page gives it.
-fn sql(filter: &Filter, has_archived: bool) -> String {
-    let (place, join) = match has_archived {
-        true => (
-            "archived.place",
-            format!("LEFT JOIN ({ARCHIVED}) AS archived ON urls.image_url = archived.url"),
-        ),
-        false => ("CAST(NULL AS VARCHAR)", String::new()),
+fn plan(filter: &Filter, tables: Tables) -> Result<Plan<'static>, DataFusionError> {
+    let Tables { pages, uses, archives } = tables;
+    // No rule changes how many there are.
+    let count = uses.clone().select_columns(&KEY)?.distinct()?;
+    let judged = judged(filter, pages, uses)?;
+    let candidates = sum(when(col("common"), lit(0_i64)).otherwise(lit(1_i64))?);
+    let sizes = judged
+        .clone()
+        .aggregate(vec![col("page_url")], vec![candidates.alias("candidates")])?
+        .alias("sizes")?;
+    let fate = when(col("common"), lit(BOILERPLATE))
+        .when(col("candidates").lt(lit(i64::from(filter.min_candidates))), lit(BARREN))
+        .otherwise(lit(FETCH))?;
+    let fates =
+        judged.join(sizes, JoinType::Inner, &["page_url"], &["page_url"], None)?.select(vec![
+            col("part"),
+            col("host"),
+            col("image_url"),
+            col("judged.page_url"),
+            fate.alias("fate"),
+        ])?;
+    let fetched = || col("fate").eq(lit(FETCH));
+    let fetched_page = min(when(fetched(), col("page_url")).end()?);
+    let urls = fates
+        .aggregate(
+            KEY.map(col).to_vec(),
+            vec![
+                coalesce(vec![fetched_page, min(col("page_url"))]).alias("page_url"),
+                sum(when(fetched(), lit(1_i64)).otherwise(lit(0_i64))?).alias("page_count"),
+                min(col("fate")).alias("fate"),
+            ],
+        )?
+        .alias("urls")?;
+    let (urls, place) = match archives {
+        Some(archives) => {
+            let archived = archived(archives)?;
+            let urls = urls.join(archived, JoinType::Left, &["image_url"], &["url"], None)?;
+            (urls, col("place"))
+        }
+        None => (urls, cast(lit(ScalarValue::Null), DataType::Utf8)),
     };
-    format!(
-        "WITH
-         sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
-         spread AS (
-             SELECT domain, image_url, count(*) AS shown FROM uses GROUP BY domain, image_url),
-         boilerplate AS (
-             SELECT spread.domain, spread.image_url
-             FROM spread JOIN sites ON spread.domain = sites.domain
-             WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages),
-         judged AS (
-             SELECT uses.part, uses.host, uses.image_url, uses.page_url,
-                 boilerplate.image_url IS NOT NULL AS common
-             FROM uses LEFT JOIN boilerplate
-             ON uses.domain = boilerplate.domain AND uses.image_url = boilerplate.image_url),
-         sizes AS (
-             SELECT page_url, sum(CASE WHEN common THEN 0 ELSE 1 END) AS candidates
-             FROM judged GROUP BY page_url),
-         counted AS (
-             SELECT judged.*, sizes.candidates
-             FROM judged JOIN sizes ON judged.page_url = sizes.page_url),
-         fates AS (
-             SELECT part, host, image_url, page_url,
-                 CASE WHEN common THEN {BOILERPLATE}
-                      WHEN candidates < {min_candidates} THEN {BARREN}
-                      ELSE {FETCH} END AS fate
-             FROM counted),
-         urls AS (
-             SELECT part, host, image_url,
-                 coalesce(min(CASE WHEN fate = {FETCH} THEN page_url END), min(page_url))
-                     AS page_url,
-                 sum(CASE WHEN fate = {FETCH} THEN 1 ELSE 0 END) AS page_count,
-                 min(fate) AS fate
-             FROM fates GROUP BY part, host, image_url)
-         SELECT urls.part, urls.host, urls.image_url, urls.page_url, urls.page_count, urls.fate,
-             {place} AS archived
-         FROM urls {join}",
-        min_pages = filter.boilerplate_min_pages,
-        share = filter.boilerplate_share,
-        min_candidates = filter.min_candidates,
-    )
+    let mut columns =
+        ["part", "host", "image_url", "page_url", "page_count", "fate"].map(col).to_vec();
+    columns.push(place.alias("archived"));
+    Ok(Plan { rows: urls.select(columns)?, key: &KEY, count: RowCount::Of(count) })
+}
+
+/// Returns the uses of images, with `common` true for boilerplate of the page's site.
+fn judged(
+    filter: &Filter,
+    pages: DataFrame,
+    uses: DataFrame,
+) -> Result<DataFrame, DataFusionError> {
+    let sites =
+        pages.aggregate(vec![col("domain")], vec![count_all().alias("pages")])?.alias("sites")?;
+    let keys = ["domain", "image_url"];
+    let spread = uses
+        .clone()
+        .aggregate(keys.map(col).to_vec(), vec![count_all().alias("shown")])?
+        .alias("spread")?;
+    let is_common = col("pages")
+        .gt_eq(lit(i64::from(filter.boilerplate_min_pages)))
+        .and(col("shown").gt(lit(filter.boilerplate_share) * col("pages")));
+    let boilerplate = spread
+        .join(sites, JoinType::Inner, &["domain"], &["domain"], None)?
+        .filter(is_common)?
+        .select(vec![col("spread.domain"), col("image_url")])?
+        .alias("boilerplate")?;
+    uses.join(boilerplate, JoinType::Left, &keys, &keys, None)?
+        .select(vec![
+            col("part"),
+            col("host"),
+            col("uses.image_url"),
+            col("page_url"),
+            col("boilerplate.image_url").is_not_null().alias("common"),
+        ])?
+        .alias("judged")
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -179,29 +211,39 @@ impl Row for Fate {
     }
 }
 
-/// The tables that the plan is over.
+/// Parts of the input tables.
 struct Inputs<'a> {
     pages: &'a [Manifest],
     uses: &'a [Manifest],
     archives: &'a [Manifest],
 }
 
+/// Input tables of the plan; `archives` is `None` if it has no rows.
+struct Tables {
+    pages: DataFrame,
+    uses: DataFrame,
+    archives: Option<DataFrame>,
+}
+
 /// The plan's rows in order of parts.
 async fn fates(
-    mut session: Sql,
+    session: Session,
     filter: &Filter,
     Inputs { pages, uses, archives }: Inputs<'_>,
 ) -> Result<Ordered<Fate>, StageError> {
     if uses.iter().all(|manifest| manifest.rows("rows") == 0) {
         return Ok(Ordered::empty());
     }
-    session.register::<Page>("pages", pages, "rows").await?;
-    session.register::<ImageUse>("uses", uses, "rows").await?;
     let has_archived = archives.iter().any(|manifest| manifest.rows("rows") > 0);
-    if has_archived {
-        session.register::<ArchivedImage>("archives", archives, "rows").await?;
-    }
-    let plan = Plan { select: sql(filter, has_archived), key: &KEY, count: Some(COUNT.into()) };
+    let tables = Tables {
+        pages: session.table::<Page>("pages", pages, "rows").await?,
+        uses: session.table::<ImageUse>("uses", uses, "rows").await?,
+        archives: match has_archived {
+            true => Some(session.table::<ArchivedImage>("archives", archives, "rows").await?),
+            false => None,
+        },
+    };
+    let plan = plan(filter, tables).map_err(StoreError::from)?;
     Ok(Ordered::new(session.plan(&plan).await?))
 }
 
@@ -308,7 +350,7 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let filter = Filter::default();
         let inputs = Inputs { pages: &pages, uses: &uses, archives: &[] };
-        let session = Sql::new(run.store(), MEMORY).unwrap();
+        let session = Session::new(run.store(), MEMORY).unwrap();
         let mut fates = super::fates(session, &filter, inputs).await.unwrap();
         let mut found = Vec::new();
         for part in 0..2 {

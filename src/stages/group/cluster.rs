@@ -11,6 +11,7 @@
 use std::io;
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::prelude::{Expr, cast, col, lit, not};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -127,7 +128,7 @@ async fn clusters(
     };
     let (radius, limits) = (config.hash_radius, Limits::default());
     let spread = match &ctx.engine {
-        Some(_) => Some(Spread::new(ctx.sql(1)?, images, takes_part_sql(&config)).await?),
+        Some(_) => Some(Spread::new(ctx.session(1)?, images, is_of_use(&config)).await?),
         None => None,
     };
     let runtime = Handle::current();
@@ -180,18 +181,21 @@ pub(super) fn takes_part(image: &ImageRow, config: &Group) -> bool {
 }
 
 /// The same for a plan over `images`; what comes of it is held against what [`takes_part`] let through.
-pub(super) fn takes_part_sql(config: &Group) -> String {
-    let Group { min_side, max_aspect, min_entropy, reject_ad_sizes, .. } = config;
-    let mut sql = format!(
-        "url <> '' AND width >= {min_side} AND height >= {min_side}
-         AND CAST(width AS DOUBLE) <= {max_aspect:?} * CAST(height AS DOUBLE)
-         AND CAST(height AS DOUBLE) <= {max_aspect:?} * CAST(width AS DOUBLE)
-         AND NOT (CAST(entropy AS DOUBLE) < {min_entropy:?})"
-    );
-    for (width, height) in AD_SIZES.iter().filter(|_| *reject_ad_sizes) {
-        sql.push_str(&format!(" AND NOT (width = {width} AND height = {height})"));
-    }
-    sql
+pub(super) fn is_of_use(config: &Group) -> Expr {
+    let number = |name| cast(col(name), DataType::Float64);
+    let at_most = |long, short| number(long).lt_eq(lit(config.max_aspect) * number(short));
+    let is_of_size = |&(width, height): &(u32, u32)| {
+        col("width").eq(lit(width)).and(col("height").eq(lit(height)))
+    };
+    let of_use = col("url")
+        .not_eq(lit(""))
+        .and(col("width").gt_eq(lit(config.min_side)))
+        .and(col("height").gt_eq(lit(config.min_side)))
+        .and(at_most("width", "height"))
+        .and(at_most("height", "width"))
+        .and(not(number("entropy").lt(lit(config.min_entropy))));
+    let ad_sizes = AD_SIZES.iter().filter(|_| config.reject_ad_sizes);
+    ad_sizes.map(is_of_size).fold(of_use, |of_use, is_ad| of_use.and(not(is_ad)))
 }
 
 /// Whether an image by itself was taken back, be it that only a blank row is left of it.

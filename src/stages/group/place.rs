@@ -8,13 +8,19 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::JoinType;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::count::count_all;
+use datafusion::prelude::{DataFrame, col, lit};
 use serde::{Deserialize, Serialize};
 
 use super::STAGE;
 use crate::config::Group;
 use crate::record::{ImageCluster, Look, Occurrence, Page, Reason, Reject};
 use crate::stages::context::{Context, StageError, open_table};
-use crate::store::{Fingerprint, Manifest, Ordered, PlainPart, Plan, Row, Sql, Table};
+use crate::store::{
+    Fingerprint, Manifest, Ordered, PlainPart, Plan, Row, RowCount, Session, StoreError, Table,
+};
 use crate::table::columns::{required, text};
 use crate::table::{ImageUse, OCCURRENCES};
 
@@ -40,7 +46,7 @@ pub async fn run(
         return Ok(made);
     }
     ctx.go_on()?;
-    let plan = plan(ctx.sql(1)?, config, pages, uses, clusters).await?;
+    let plan = plan(ctx.session(1)?, config, pages, uses, clusters).await?;
     let (mut places, boilerplate, mut repeated) = plan;
     let mut manifests = Vec::new();
     for part in pages {
@@ -110,29 +116,35 @@ fn objections(page: &[Place], boilerplate: &Boilerplate, min_images: usize) -> V
 }
 
 /// Clusters on too large a share of a site's pages.
-fn boilerplate_sql(config: &Group) -> String {
-    format!(
-        "WITH
-         sites AS (SELECT domain, count(*) AS pages FROM pages GROUP BY domain),
-         shown AS (
-             SELECT DISTINCT uses.domain, clusters.cluster_key, uses.page_part, uses.page_row
-             FROM (SELECT image_url, domain, page_part, page_row FROM uses) AS uses
-             JOIN (SELECT url, cluster_key FROM clusters) AS clusters
-             ON uses.image_url = clusters.url),
-         spread AS (
-             SELECT domain, cluster_key, count(*) AS shown
-             FROM shown GROUP BY domain, cluster_key)
-         SELECT spread.domain AS domain, spread.cluster_key AS cluster_key
-         FROM spread JOIN sites ON spread.domain = sites.domain
-         WHERE sites.pages >= {min_pages} AND spread.shown > {share} * sites.pages",
-        min_pages = config.boilerplate_min_pages,
-        share = config.boilerplate_share,
-    )
+fn boilerplate(
+    config: &Group,
+    Tables { pages, uses, clusters }: Tables,
+) -> Result<DataFrame, DataFusionError> {
+    let sites =
+        pages.aggregate(vec![col("domain")], vec![count_all().alias("pages")])?.alias("sites")?;
+    let shown = uses
+        .join(clusters, JoinType::Inner, &["image_url"], &["url"], None)?
+        .select_columns(&["domain", "cluster_key", "page_part", "page_row"])?
+        .distinct()?;
+    let key = COMMON_KEY.map(col).to_vec();
+    let spread = shown.aggregate(key, vec![count_all().alias("shown")])?.alias("spread")?;
+    let is_common = col("pages")
+        .gt_eq(lit(i64::from(config.boilerplate_min_pages)))
+        .and(col("shown").gt(lit(config.boilerplate_share) * col("pages")));
+    spread
+        .join(sites, JoinType::Inner, &["domain"], &["domain"], None)?
+        .filter(is_common)?
+        .select(vec![col("spread.domain"), col("cluster_key")])
 }
 
 /// Pages that several inputs hold: a group is named by its page's URL, so only one may have it.
-const REPEATED: &str = "
-    SELECT url FROM pages WHERE url <> '' GROUP BY url HAVING count(*) > 1";
+fn repeated(pages: DataFrame) -> Result<DataFrame, DataFusionError> {
+    pages
+        .filter(col("url").not_eq(lit("")))?
+        .aggregate(vec![col("url")], vec![count_all().alias("pages")])?
+        .filter(col("pages").gt(lit(1_i64)))?
+        .select_columns(&["url"])
+}
 
 /// Whether a page of a URL that comes again has been seen: the first with images of use stays. Few
 /// URLs are in more than one archive of a crawl.
@@ -154,17 +166,28 @@ impl Row for PageUrl {
 }
 
 /// Every use of an image that is of use, page by page.
-const PLACES: &str = "
-    SELECT uses.page_part, uses.page_row, uses.position, uses.domain, uses.page_url,
-        uses.image_url, clusters.look
-    FROM uses JOIN clusters ON uses.image_url = clusters.url";
+fn places(uses: DataFrame, clusters: DataFrame) -> Result<Plan<'static>, DataFusionError> {
+    let joined = |how| {
+        let (uses, clusters) = (uses.clone(), clusters.clone());
+        uses.join(clusters, how, &["image_url"], &["url"], None)
+    };
+    let rows = joined(JoinType::Inner)?.select_columns(&[
+        "page_part",
+        "page_row",
+        "position",
+        "domain",
+        "page_url",
+        "image_url",
+        "look",
+    ])?;
+    // A URL has one cluster.
+    let count = RowCount::Of(joined(JoinType::LeftSemi)?);
+    // A page's positions are its own.
+    Ok(Plan { rows, key: &["page_part", "page_row", "position"], count })
+}
 
-/// A page's positions are its own.
-const PLACES_KEY: [&str; 3] = ["page_part", "page_row", "position"];
-
-/// A URL has one cluster.
-const PLACES_COUNT: &str = "
-    SELECT count(*) AS rows FROM uses WHERE image_url IN (SELECT url FROM clusters)";
+/// Key of [`Common`].
+const COMMON_KEY: [&str; 2] = ["domain", "cluster_key"];
 
 /// A cluster that is boilerplate on a site.
 #[derive(Debug, Serialize, Deserialize)]
@@ -209,8 +232,16 @@ impl Row for Place {
     }
 }
 
+/// Input tables of the plans.
+#[derive(Clone)]
+struct Tables {
+    pages: DataFrame,
+    uses: DataFrame,
+    clusters: DataFrame,
+}
+
 async fn plan(
-    mut session: Sql,
+    session: Session,
     config: &Group,
     pages: &[Manifest],
     uses: &[Manifest],
@@ -220,27 +251,29 @@ async fn plan(
     if !has_rows(uses) || !has_rows(clusters) {
         return Ok((Ordered::empty(), Boilerplate::new(), Repeated::new()));
     }
-    session.register::<Page>("pages", pages, "rows").await?;
-    session.register::<ImageUse>("uses", uses, "rows").await?;
-    session.register::<ImageCluster>("clusters", clusters, "rows").await?;
-    let mut boilerplate = Boilerplate::new();
-    let key = &["domain", "cluster_key"];
-    let common = Plan { select: boilerplate_sql(config), key, count: None };
-    let mut rows = session.plan::<Common>(&common).await?;
+    let tables = Tables {
+        pages: session.table::<Page>("pages", pages, "rows").await?,
+        uses: session.table::<ImageUse>("uses", uses, "rows").await?,
+        clusters: session.table::<ImageCluster>("clusters", clusters, "rows").await?,
+    };
+    let mut common = Boilerplate::new();
+    let rows = boilerplate(config, tables.clone()).map_err(StoreError::from)?;
+    let by_site = Plan { rows, key: &COMMON_KEY, count: RowCount::Itself };
+    let mut rows = session.plan::<Common>(&by_site).await?;
     while let Some(batch) = rows.next().await? {
         for Common { domain, cluster_key } in batch {
-            boilerplate.entry(domain).or_default().insert(cluster_key);
+            common.entry(domain).or_default().insert(cluster_key);
         }
     }
-    let mut repeated = Repeated::new();
-    let urls = Plan { select: REPEATED.into(), key: &["url"], count: None };
-    let mut rows = session.plan::<PageUrl>(&urls).await?;
+    let mut urls = Repeated::new();
+    let rows = repeated(tables.pages).map_err(StoreError::from)?;
+    let by_url = Plan { rows, key: &["url"], count: RowCount::Itself };
+    let mut rows = session.plan::<PageUrl>(&by_url).await?;
     while let Some(batch) = rows.next().await? {
-        repeated.extend(batch.into_iter().map(|page| (page.url, false)));
+        urls.extend(batch.into_iter().map(|page| (page.url, false)));
     }
-    let (select, count) = (PLACES.into(), Some(PLACES_COUNT.into()));
-    let places = session.plan(&Plan { select, key: &PLACES_KEY, count }).await?;
-    Ok((Ordered::new(places), boilerplate, repeated))
+    let places = places(tables.uses, tables.clusters).map_err(StoreError::from)?;
+    Ok((Ordered::new(session.plan(&places).await?), common, urls))
 }
 
 #[cfg(test)]
@@ -364,7 +397,7 @@ mod tests {
         let uses = [use_part.commit(total).await.unwrap()];
         let clusters = [cluster_part.commit(total).await.unwrap()];
         let config = Group::default();
-        let session = Sql::new(run.store(), MEMORY).unwrap();
+        let session = Session::new(run.store(), MEMORY).unwrap();
         let (mut places, boilerplate, _) =
             plan(session, &config, &pages, &uses, &clusters).await.unwrap();
         let mut found = Vec::new();

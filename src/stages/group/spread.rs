@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, ListArray, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, FieldRef, UInt64Type};
 use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err};
-use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
+use datafusion::functions_aggregate::expr_fn::array_agg;
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarUDF, Volatility, create_udf};
+use datafusion::prelude::{DataFrame, col, lit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,7 +19,7 @@ use super::cluster::ImageRow;
 use crate::similarity::near::{
     Bucket, Crowded, Cut, Limits, MAX_RADIUS, NearError, Neighbours, Pairs, Room, within,
 };
-use crate::store::{Function, Manifest, Plan, Row, Sql, StoreError};
+use crate::store::{Function, Manifest, Plan, Row, RowCount, Session, StoreError};
 use crate::table::columns::required;
 
 /// Hashes that a bucket has, about.
@@ -36,19 +38,21 @@ pub enum SpreadError {
 
 /// The hashes of images as plans have them.
 pub struct Spread {
-    sql: Sql,
-    condition: String,
+    session: Session,
+    /// Hashes of the images, in column `phash`.
+    images: DataFrame,
 }
 
 impl Spread {
     /// Over the images that a condition lets through.
     pub async fn new(
-        mut sql: Sql,
+        session: Session,
         images: &[Manifest],
-        condition: String,
+        condition: Expr,
     ) -> Result<Self, StoreError> {
-        sql.register::<ImageRow>("images", images, "rows").await?;
-        Ok(Self { sql, condition })
+        let images = session.table::<ImageRow>("images", images, "rows").await?;
+        let images = images.filter(condition)?.select_columns(&["phash"])?;
+        Ok(Self { session, images })
     }
 
     /// What [`neighbours`](crate::similarity::near::neighbours) finds among the hashes of these images.
@@ -67,12 +71,12 @@ impl Spread {
             let contents = contents(&cut, hashes);
             let buckets = contents.iter().filter(|contents| contents.hashes > 0).count();
             let plan = Plan {
-                select: self.select(table, [radius, bits], limits, crowded.count() > 0),
+                rows: self.found(table, [radius, bits], limits, crowded.count() > 0)?,
                 key: &["bucket"],
-                count: Some(format!("SELECT CAST({buckets} AS BIGINT) AS rows")),
+                count: RowCount::Is(buckets as u64),
             };
             let check = |found: &Found| found.check(&cut, &contents, hashes);
-            let mut found = self.sql.checked(&plan, &check).await?;
+            let mut found = self.session.checked(&plan, &check).await?;
             while let Some(batch) = found.next().await? {
                 for found in batch {
                     found.put(hashes, &mut pairs, &crowded)?;
@@ -82,16 +86,29 @@ impl Spread {
         Ok(Neighbours::from_pairs(pairs, hashes.len(), crowded.count(), room.result)?)
     }
 
-    fn select(&self, table: usize, cut: [u32; 2], limits: Limits, every: bool) -> String {
-        let Limits { run, window } = limits;
-        let (condition, [radius, bits], every) = (&self.condition, cut, u8::from(every));
-        format!(
-            "SELECT bucket, near_pairs(array_agg(phash), {radius}, {bits}, {table}, {run}, {window}, {every})
-             AS found
-             FROM (SELECT phash, near_bucket(phash, {radius}, {bits}, {table}) AS bucket
-                   FROM images WHERE {condition})
-             GROUP BY bucket"
-        )
+    /// Rows of [`Found`], one a bucket.
+    fn found(
+        &self,
+        table: usize,
+        [radius, bits]: [u32; 2],
+        Limits { run, window }: Limits,
+        every: bool,
+    ) -> Result<DataFrame, StoreError> {
+        let call = |function: &ScalarUDF, first: Expr, numbers: &[i64]| {
+            let cut = [i64::from(radius), i64::from(bits), table as i64];
+            let numbers = cut.iter().chain(numbers).map(|&number| lit(number));
+            function.call([first].into_iter().chain(numbers).collect())
+        };
+        let [bucket, pairs] = [near_bucket_function(), near_pairs_function()];
+        let limits = [run as i64, window as i64, i64::from(every)];
+        let hashes = vec![col("phash"), call(&bucket, col("phash"), &[]).alias("bucket")];
+        let buckets = self
+            .images
+            .clone()
+            .select(hashes)?
+            .aggregate(vec![col("bucket")], vec![array_agg(col("phash")).alias("hashes")])?;
+        let found = call(&pairs, col("hashes"), &limits).alias("found");
+        Ok(buckets.select(vec![col("bucket"), found])?)
     }
 }
 
@@ -157,17 +174,23 @@ impl Row for Found {
     }
 }
 
-/// What plans call: `near_bucket` is the bucket of a hash, `near_pairs` what is found in one.
+/// Returns the functions that these plans call, for executors.
 pub fn functions() -> Vec<Function> {
-    let (hash, hashes) = (DataType::UInt64, DataType::new_list(DataType::UInt64, true));
-    let with = |first: &DataType, numbers: usize| {
-        [vec![first.clone()], vec![DataType::Int64; numbers]].concat()
-    };
-    let volatility = Volatility::Immutable;
-    let (bucket, pairs) = (Arc::new(near_bucket), Arc::new(near_pairs));
-    let of_bucket = create_udf("near_bucket", with(&hash, 3), DataType::UInt32, volatility, bucket);
-    let of_pairs = create_udf("near_pairs", with(&hashes, 6), hashes, volatility, pairs);
-    vec![Arc::new(of_bucket), Arc::new(of_pairs)]
+    vec![Arc::new(near_bucket_function()), Arc::new(near_pairs_function())]
+}
+
+/// Bucket of a hash, by the hash and the three numbers of [`cut`].
+fn near_bucket_function() -> ScalarUDF {
+    let arguments = [vec![DataType::UInt64], vec![DataType::Int64; 3]].concat();
+    let returned = DataType::UInt32;
+    create_udf("near_bucket", arguments, returned, Volatility::Immutable, Arc::new(near_bucket))
+}
+
+/// Pairs within a bucket, by its hashes, the numbers of [`cut`], the limits, and 1 if all hashes are searched.
+fn near_pairs_function() -> ScalarUDF {
+    let hashes = DataType::new_list(DataType::UInt64, true);
+    let arguments = [vec![hashes.clone()], vec![DataType::Int64; 6]].concat();
+    create_udf("near_pairs", arguments, hashes, Volatility::Immutable, Arc::new(near_pairs))
 }
 
 fn near_bucket(arguments: &[ColumnarValue]) -> Result<ColumnarValue, DataFusionError> {
@@ -223,7 +246,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
-    use super::super::cluster::{ImageRow, takes_part, takes_part_sql};
+    use super::super::cluster::{ImageRow, is_of_use, takes_part};
     use super::super::leaders::Distinct;
     use super::*;
     use crate::config::{self, Config};
@@ -287,7 +310,7 @@ mod tests {
     }
 
     async fn spread(
-        condition: Option<&str>,
+        condition: Option<Expr>,
         limits: Limits,
     ) -> (Result<Neighbours, SpreadError>, Neighbours) {
         let folder = tempfile::tempdir().unwrap();
@@ -302,9 +325,10 @@ mod tests {
         config.store.engine = config::Engine::Executors(urls);
         config.store.engine_tries = 1;
         let engine = Engine::open(&config, functions()).unwrap();
-        let sql = Sql::new(run.store(), config.store.plan_memory_bytes).unwrap().on(engine);
-        let condition = condition.map_or_else(|| takes_part_sql(&config.group), str::to_owned);
-        let spread = Spread::new(sql, &manifests, condition).await.unwrap();
+        let memory = config.store.plan_memory_bytes;
+        let session = Session::new(run.store(), memory).unwrap().on(engine);
+        let condition = condition.unwrap_or_else(|| is_of_use(&config.group));
+        let spread = Spread::new(session, &manifests, condition).await.unwrap();
         let found = spread.neighbours(distinct.hashes(), RADIUS, limits, ROOM).await;
         (found, neighbours(distinct.hashes(), RADIUS, limits, ROOM).unwrap())
     }
@@ -321,7 +345,7 @@ mod tests {
 
     #[test]
     fn buckets_of_other_hashes_are_refused() {
-        let all = spread(Some("url <> ''"), Limits::default());
+        let all = spread(Some(col("url").not_eq(lit(""))), Limits::default());
         let error = runtime().block_on(all).0.unwrap_err().to_string();
         assert!(error.contains("was made of other hashes, after 1 tries"), "{error}");
     }

@@ -1,10 +1,14 @@
 //! A build without an engine: plans are worked on in this process.
 
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::DataFrame;
 use tokio::net::TcpListener;
 
 use super::NotBuilt;
 use crate::config::{self, Config};
-use crate::store::sql::{Batches, Check, Function, Plan, Sql};
+use crate::store::session::{Batches, Check, Function, Plan};
 use crate::store::{Store, StoreError};
 
 /// Engine of a build without one; it has no values.
@@ -23,7 +27,8 @@ impl Engine {
     /// Never called.
     pub(in crate::store) async fn rows(
         &self,
-        _: &Sql,
+        _: Arc<RuntimeEnv>,
+        _: &DataFrame,
         _: &Plan<'_>,
         _: Check<'_>,
     ) -> Result<Batches, StoreError> {

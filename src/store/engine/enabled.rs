@@ -7,7 +7,8 @@ use std::time::Duration;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::MemoryLimit;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion_distributed::{
     DistributedExt, GetWorkerInfoRequest, SessionStateBuilderExt, WorkerResolver,
 };
@@ -18,7 +19,7 @@ use super::channels::{Channels, Pass};
 use super::guard::{Failure, Limits, guarded};
 use crate::config::{self, Config};
 use crate::store::StoreError;
-use crate::store::sql::{Batches, Check, Function, Plan, Sql, register, settings, stream};
+use crate::store::session::{Batches, Check, Function, Plan, settings, stream};
 use crate::telemetry::within;
 
 /// An executor that has not said its name by then counts as lost.
@@ -65,21 +66,24 @@ impl Engine {
     /// A plan's rows, once all of them are there and have passed the guard.
     pub(in crate::store) async fn rows(
         &self,
-        sql: &Sql,
+        runtime: Arc<RuntimeEnv>,
+        sorted: &DataFrame,
         plan: &Plan<'_>,
         check: Check<'_>,
     ) -> Result<Batches, StoreError> {
-        let text = plan.sql();
-        let attempt = async || self.attempt(sql, &text).await;
-        let count = async || sql.count(plan).await;
+        let attempt = async || self.attempt(Arc::clone(&runtime), sorted).await;
+        let count = async || plan.count_rows().await;
         let spill = guarded(self.limits, plan.key, attempt, check, count).await?;
         tracing::info!(rows = spill.rows(), "executors worked on a plan");
         spill.into_batches().map_err(|problem| StoreError::Engine { problem })
     }
 
-    async fn attempt(&self, sql: &Sql, text: &str) -> Result<Batches, Failure> {
+    async fn attempt(
+        &self,
+        runtime: Arc<RuntimeEnv>,
+        sorted: &DataFrame,
+    ) -> Result<Batches, Failure> {
         let lost = |error: DataFusionError| Failure::Try(error.to_string());
-        let runtime = sql.session.runtime_env();
         let memory = match runtime.memory_pool.memory_limit() {
             MemoryLimit::Finite(bytes) => bytes,
             _ => usize::MAX,
@@ -98,12 +102,10 @@ impl Engine {
                 state.with_distributed_worker_connection_buffer_budget_bytes(CONNECTION_BYTES)
             })
             .map_err(lost)?;
-        let session = SessionContext::new_with_state(state.build());
-        self.functions.iter().for_each(|function| session.register_udf(function.as_ref().clone()));
-        for table in &sql.tables {
-            register(&session, table).await.map_err(lost)?;
-        }
-        stream(&session, text).await.map_err(lost)
+        let context = SessionContext::new_with_state(state.build());
+        self.functions.iter().for_each(|function| context.register_udf(function.as_ref().clone()));
+        let query = DataFrame::new(context.state(), sorted.logical_plan().clone());
+        stream(query).await.map_err(lost)
     }
 
     /// Returns the executors that answer now. A lost executor is not restarted from here.

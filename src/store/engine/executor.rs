@@ -21,7 +21,7 @@ use url::Url;
 use super::NotBuilt;
 use super::channels::{ALIVE_EVERY, ALIVE_WITHIN, Channels, Pass};
 use crate::config::Config;
-use crate::store::sql::{Function, base, settings};
+use crate::store::session::{Function, base, settings};
 use crate::store::{Store, StoreError};
 
 /// Process that runs parts of plans.

@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::spill::{Spill, SpillWriter};
 use crate::store::StoreError;
-use crate::store::sql::{Batches, Check};
+use crate::store::session::{Batches, Check};
 use crate::telemetry::within;
 
 /// Pause before a retry: time for a lost executor to be restarted.

@@ -8,7 +8,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use futures::{StreamExt, stream};
 
-use crate::store::sql::Batches;
+use crate::store::session::Batches;
 
 /// Writes batches of one schema.
 #[derive(Default)]

@@ -1,20 +1,19 @@
-//! Global steps: SQL over committed parts, in bounded memory, spilling to disk.
+//! Global steps: plans over committed parts, in bounded memory, spilling to disk.
 //!
-//! DataFusion's hash joins do not spill, so joins are by sorting.
+//! Plans are [`DataFrame`]s. DataFusion's hash joins do not spill, so joins are by sorting.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::logical_expr::expr::Sort;
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext, col};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::engine::Engine;
@@ -34,46 +33,68 @@ const BATCH_ROWS: usize = 256;
 /// Stream of batches, or the message of an error.
 pub(super) type Batches = BoxStream<'static, Result<RecordBatch, String>>;
 
-/// A function that plans call by its name: the same here and on executors, which are of one version.
+/// Function of plans, the same here and on executors, which are of one version.
 pub type Function = Arc<ScalarUDF>;
 
 /// Check of the rows of executors, batch by batch, beside that of their order and number.
 pub(super) type Check<'a> = &'a (dyn Fn(&RecordBatch) -> Result<(), String> + Sync);
 
-/// A query whose rows come in order, and can be held against a count.
+/// Query whose rows come in order and whose row count can be verified.
 pub struct Plan<'a> {
-    /// The query without an order.
-    pub select: String,
-    /// Columns that it is ordered by; no two rows agree in all of them.
+    /// The rows, in no order.
+    pub rows: DataFrame,
+    /// Columns to sort by, ascending; no two rows agree in all of them.
     pub key: &'a [&'a str],
-    /// A query for one number, `rows`: how many there are, by a shorter way than itself where there is one.
-    pub count: Option<String>,
+    /// Source of the row count.
+    pub count: RowCount,
+}
+
+/// Source of a plan's row count.
+pub enum RowCount {
+    /// The plan itself, whose rows are counted.
+    Itself,
+    /// Another query with as many rows that is cheaper to run.
+    Of(DataFrame),
+    /// The count is known.
+    Is(u64),
 }
 
 impl Plan<'_> {
-    pub(super) fn sql(&self) -> String {
-        format!("{} ORDER BY {}", self.select, self.key.join(", "))
+    /// Returns the rows in order.
+    fn sorted(&self) -> Result<DataFrame, DataFusionError> {
+        self.rows.clone().sort(self.key.iter().map(|name| ascending(name)).collect())
+    }
+
+    /// Counts the rows in this process.
+    pub async fn count_rows(&self) -> Result<u64, StoreError> {
+        let query = match &self.count {
+            RowCount::Is(rows) => return Ok(*rows),
+            RowCount::Of(other) => return Ok(Box::pin(other.clone().count()).await? as u64),
+            RowCount::Itself => self.rows.clone(),
+        };
+        let (mut batches, mut rows) = (stream(query).await?, 0);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|problem| StoreError::corrupt("plan", problem))?;
+            rows += batch.num_rows() as u64;
+        }
+        Ok(rows)
     }
 }
 
-/// One output of committed parts, as plans see it.
-pub(super) struct SqlTable {
-    name: String,
-    files: Vec<String>,
-    /// All columns of any file, and what a later version has beside them.
-    schema: SchemaRef,
+/// Returns a sort by a column, smallest values first and nulls last.
+pub fn ascending(column: &str) -> Sort {
+    col(column).sort(true, false)
 }
 
-/// Tables by name and SQL over them.
-pub struct Sql {
-    pub(super) session: SessionContext,
+/// Context of plans over the tables of one run directory.
+pub struct Session {
+    context: SessionContext,
     place: Path,
-    pub(super) tables: Vec<SqlTable>,
     engine: Option<Engine>,
 }
 
-impl Sql {
-    /// A session that may hold `memory` bytes before it spills.
+impl Session {
+    /// Creates a session that may hold `memory` bytes before it spills.
     pub fn new(store: &Store, memory: usize) -> Result<Self, StoreError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = settings(SessionConfig::new(), memory, cores);
@@ -83,8 +104,8 @@ impl Sql {
             .map_err(|error| StoreError::corrupt("plan", error))?;
         let (objects, place) = store.bucket().clone();
         runtime.register_object_store(&base(), objects);
-        let session = SessionContext::new_with_config_rt(config, runtime);
-        Ok(Self { session, place, tables: Vec::new(), engine: None })
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        Ok(Self { context, place, engine: None })
     }
 
     /// The same with plans on executors, where there are some.
@@ -92,25 +113,25 @@ impl Sql {
         Self { engine, ..self }
     }
 
-    /// Makes one output of committed parts a table with at least the columns of `R`: what parts of older
-    /// versions lack is null in them.
-    pub async fn register<R: Row>(
-        &mut self,
+    /// Returns one output of committed parts, of which there is at least one, as a table of that name. It has at
+    /// least the columns of `R`: what parts of older versions lack is null in them.
+    pub async fn table<R: Row>(
+        &self,
         name: &str,
         manifests: &[Manifest],
         output: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<DataFrame, StoreError> {
         let files = manifests.iter().filter_map(|manifest| manifest.files.get(output));
         let files: Vec<String> = files.map(|file| self.url(&file.path)).collect();
         let failed = |error| StoreError::corrupt(name, error);
+        let read = |options| self.context.read_parquet(files.clone(), options);
         // DataFusion's futures are large, and planning needs the stack that they would lie on.
-        let found = Box::pin(found_in(&self.session, files.clone())).await.map_err(failed)?;
-        let schema = older::complete(&found, &R::fields())
+        let found = Box::pin(read(ParquetReadOptions::default())).await.map_err(failed)?;
+        let schema = older::complete(found.schema().as_arrow(), &R::fields())
             .map_err(|problem| StoreError::corrupt(name, problem))?;
-        let table = SqlTable { name: name.to_owned(), files, schema };
-        Box::pin(register(&self.session, &table)).await.map_err(failed)?;
-        self.tables.push(table);
-        Ok(())
+        let options = ParquetReadOptions::default().schema(&schema);
+        let table = Box::pin(read(options)).await.map_err(failed)?;
+        table.alias(name).map_err(failed)
     }
 
     fn url(&self, path: &str) -> String {
@@ -133,51 +154,21 @@ impl Sql {
         plan: &Plan<'_>,
         check: &(impl Fn(&R) -> Result<(), String> + Sync),
     ) -> Result<RowStream<R>, StoreError> {
-        let Some(engine) = &self.engine else { return self.query(&plan.sql()).await };
+        let sorted = plan.sorted()?;
+        let Some(engine) = &self.engine else { return stream_rows(sorted).await };
         let check = |batch: &RecordBatch| {
             let rows: Vec<R> = serde_arrow::from_record_batch(batch)
                 .map_err(|error: serde_arrow::Error| error.to_string())?;
             rows.iter().try_for_each(check)
         };
-        Ok(RowStream::new("plan", engine.rows(self, plan, &check).await?))
-    }
-
-    /// Runs a query in this process; its rows stream out.
-    pub async fn query<R: Row>(&self, sql: &str) -> Result<RowStream<R>, StoreError> {
-        let failed = |error| StoreError::corrupt("plan", error);
-        Ok(RowStream::new("plan", stream(&self.session, sql).await.map_err(failed)?))
-    }
-
-    /// Counts in this process the rows that a plan must have.
-    pub async fn count(&self, plan: &Plan<'_>) -> Result<u64, StoreError> {
-        if let Some(sql) = &plan.count {
-            let counts = self.query::<Count>(sql).await?.collect().await?;
-            return Ok(counts.iter().map(|count| count.rows.unsigned_abs()).sum());
-        }
-        let failed = |problem: String| StoreError::corrupt("plan", problem);
-        let batches = stream(&self.session, &plan.select).await;
-        let mut batches = batches.map_err(|error| failed(error.to_string()))?;
-        let mut rows = 0;
-        while let Some(batch) = batches.next().await {
-            rows += batch.map_err(failed)?.num_rows() as u64;
-        }
-        Ok(rows)
+        let runtime = self.context.runtime_env();
+        Ok(RowStream::new("plan", engine.rows(runtime, &sorted, plan, &check).await?))
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Count {
-    rows: i64,
-}
-
-impl Row for Count {
-    fn fields() -> Vec<FieldRef> {
-        vec![Arc::new(Field::new("rows", DataType::Int64, false))]
-    }
-
-    fn weight(&self) -> usize {
-        8
-    }
+/// Runs a query in this process; its rows stream out.
+pub async fn stream_rows<R: Row>(query: DataFrame) -> Result<RowStream<R>, StoreError> {
+    Ok(RowStream::new("plan", stream(query).await?))
 }
 
 /// Returns the settings of plans, the same in this process and on executors.
@@ -196,27 +187,9 @@ pub(super) fn settings(config: SessionConfig, memory: usize, threads: usize) -> 
     config
 }
 
-/// The columns that any of the files has.
-async fn found_in(session: &SessionContext, files: Vec<String>) -> Result<Schema, DataFusionError> {
-    let frame = session.read_parquet(files, ParquetReadOptions::default()).await?;
-    Ok(frame.schema().as_arrow().clone())
-}
-
-pub(super) async fn register(
-    session: &SessionContext,
-    table: &SqlTable,
-) -> Result<(), DataFusionError> {
-    let options = ParquetReadOptions::default().schema(&table.schema);
-    let frame = session.read_parquet(table.files.clone(), options).await?;
-    session.register_table(&*table.name, frame.into_view())?;
-    Ok(())
-}
-
-pub(super) async fn stream(
-    session: &SessionContext,
-    sql: &str,
-) -> Result<Batches, DataFusionError> {
-    let batches = session.sql(sql).await?.execute_stream().await?;
+/// Runs a query in the session that it belongs to.
+pub(super) async fn stream(query: DataFrame) -> Result<Batches, DataFusionError> {
+    let batches = Box::pin(query.execute_stream()).await?;
     Ok(batches.map(|batch| batch.map_err(|error| error.to_string())).boxed())
 }
 
