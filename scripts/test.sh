@@ -4,7 +4,8 @@
 #   scripts/test.sh [ARGUMENTS]      arguments of nextest, such as --profile soak
 #
 # Tests that do not need libtorch are of a build without it, a process each: libtorch takes a process a
-# quarter of a second to start. Unit tests that need it share a process.
+# quarter of a second to start. Unit tests that need it share a process. Many tests wait for a server, a clock or
+# a killed process, so twice as many run at once as there are cores; NEXTEST_TEST_THREADS says otherwise.
 #
 # Returns 0 only where every test passes and, where ../shared is present, every suite of
 # testing/conformance.txt has run. CARGO names the cargo to call.
@@ -18,6 +19,7 @@ export MAGICLENS_CONFORMANCE=$target/conformance
 torch_modules=(model:: retrieval:: stages::embed::clip:: train::)
 plain=(--workspace --exclude magiclens-torch --features cluster)
 torch=(--package magiclens --package magiclens-torch --features torch,cluster)
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}
 status=0
 
 # Runs a step; all steps are run, and the first failure decides the exit code.

@@ -20,6 +20,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![forbid(unsafe_code)]
 
 pub mod benchmark;
 mod drawn;

@@ -16,7 +16,6 @@ use url::Url;
 use super::backlog::Backlog;
 use super::client::seconds;
 use super::connecting::send;
-use super::encoding::{self, DecodeError};
 use super::error::FetchError;
 use super::guard::ForbiddenAddress;
 use super::resolver::NoAddress;
@@ -25,6 +24,7 @@ use super::{retry, robots, tdmrep};
 use crate::config::{Config, Http};
 use crate::record::Reason;
 use crate::telemetry::within;
+use magiclens_codings::{self as codings, DecodeError};
 
 /// Sitemaps may be larger than pages, by this factor.
 const SITEMAP_FACTOR: usize = 4;
@@ -302,10 +302,10 @@ fn content_encoding(headers: &HeaderMap) -> String {
 }
 
 async fn decode(raw: Vec<u8>, coding: String, cap: usize) -> Result<Vec<u8>, FetchError> {
-    if encoding::is_identity(&coding) {
+    if codings::is_identity(&coding) {
         return Ok(raw);
     }
-    let decoded = tokio::task::spawn_blocking(move || encoding::decode(raw, &coding, cap)).await;
+    let decoded = tokio::task::spawn_blocking(move || codings::decode(raw, &coding, cap)).await;
     match decoded {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error @ DecodeError::TooLarge(_))) => Err(too_large(error.to_string())),

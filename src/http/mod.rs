@@ -12,14 +12,12 @@
 //! - [`backlog`]: responses that wait for decoding
 //! - [`client`]: redirects, and all of the above together
 //! - [`download`]: one large file as a stream
-//! - [`encoding`]: content codings, also for WARC bodies
 
 mod addresses;
 mod backlog;
 pub mod client;
 mod connecting;
 pub mod download;
-pub mod encoding;
 mod error;
 mod exchange;
 mod fresh;

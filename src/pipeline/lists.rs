@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
+use magiclens_codings as codings;
 use url::Url;
 
 use super::RunError;
-use crate::http::{Client, FetchError, encoding};
+use crate::http::{Client, FetchError};
 use crate::record::Slice;
 use crate::stages::archives::is_url;
 use crate::store::{Objects, is_remote};
@@ -42,7 +43,7 @@ pub(super) async fn read(
         None => std::fs::read(name).map_err(|error| refuse(error.to_string()))?,
     };
     let bytes = if bytes.starts_with(b"\x1f\x8b") {
-        encoding::decode(bytes, "gzip", MAX_BYTES).map_err(|error| refuse(error.to_string()))?
+        codings::decode(bytes, "gzip", MAX_BYTES).map_err(|error| refuse(error.to_string()))?
     } else {
         bytes
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::ScalarUDF;
@@ -104,7 +105,9 @@ impl Session {
             .map_err(|error| StoreError::corrupt("plan", error))?;
         let (objects, place) = store.bucket().clone();
         runtime.register_object_store(&base(), objects);
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        // Without the default functions and file formats, which a plan names itself: the linker leaves them out.
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+        let context = SessionContext::new_with_state(state.build());
         Ok(Self { context, place, engine: None })
     }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod conformance;
+pub mod hashes;
 
 use std::path::{Path, PathBuf};
 

@@ -10,7 +10,6 @@
 //! [`resolve`] drops duplicates, and [`part`] commits.
 
 mod archive;
-pub mod extract;
 mod frontier;
 mod host;
 mod inputs;
@@ -22,6 +21,8 @@ mod scope;
 mod sitemap;
 pub mod tables;
 mod visit;
+
+pub use magiclens_page as extract;
 
 pub use inputs::{Inputs, Layout};
 pub use rounds::{Seeds, run};

@@ -4,11 +4,12 @@
 
 use std::collections::VecDeque;
 
+use magiclens_codings as codings;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
-use crate::http::{Answer, Kind, encoding};
+use crate::http::{Answer, Kind};
 use crate::record::host_key;
 use crate::stages::context::Context;
 
@@ -70,7 +71,7 @@ pub async fn collect(ctx: &Context, host: &str, named: Vec<Url>) -> Sitemap {
 /// Reads one file; of a broken one, what comes before the damage.
 pub fn parse(body: Vec<u8>, cap: usize) -> Sitemap {
     let body = if body.starts_with(b"\x1f\x8b") {
-        match encoding::decode(body, "gzip", cap) {
+        match codings::decode(body, "gzip", cap) {
             Ok(body) => body,
             Err(_) => return Sitemap::default(),
         }

@@ -215,7 +215,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::similarity::near::tests::{Random, planted};
+    use magiclens_testing::hashes::{Random, planted};
+
     use crate::similarity::near::{Limits, neighbours};
 
     const RADIUS: u32 = 3;

@@ -243,6 +243,7 @@ fn number(arguments: &[ColumnarValue], at: usize) -> Result<i64, DataFusionError
 mod tests {
     use std::net::SocketAddr;
 
+    use magiclens_testing::hashes::{Random, planted};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -251,7 +252,6 @@ mod tests {
     use super::*;
     use crate::config::{self, Config};
     use crate::similarity::near::neighbours;
-    use crate::similarity::near::tests::{Random, planted};
     use crate::stages::context::open_table;
     use crate::store::{Engine, Executor, Fingerprint, PlainPart, RunDir, Table};
     use crate::table::IMAGES;

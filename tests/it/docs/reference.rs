@@ -31,7 +31,7 @@ enum Kind {
     Map(Box<Kind>),
 }
 
-/// The types of `src/config`.
+/// The types of the configuration.
 struct Types {
     structs: BTreeMap<String, Vec<Named>>,
     enums: BTreeMap<String, Vec<(String, String)>>,
@@ -46,7 +46,7 @@ impl Types {
         types.enums.insert("Safety".into(), safety.collect());
         let flags = Flag::ALL.iter().map(|flag| bare(flag.as_str()));
         types.enums.insert("Flag".into(), flags.collect());
-        for path in rust_files(&root().join("src/config")) {
+        for path in rust_files(&root().join("crates/common/src/config")) {
             let source = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
             source.items.into_iter().for_each(|item| types.add(item));
         }

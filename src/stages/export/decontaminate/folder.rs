@@ -122,8 +122,9 @@ fn view(features: Features, (width, height): (u32, u32)) -> View {
 
 #[cfg(test)]
 mod tests {
+    use jpeg_encoder::{ColorType, Encoder};
+
     use super::*;
-    use crate::imaging::samples;
 
     #[test]
     fn images_are_found_at_any_depth_and_what_does_not_decode_is_named() {
@@ -135,7 +136,10 @@ mod tests {
         };
         let empty = Folder::open("key", root.path()).unwrap_err().to_string();
         assert!(empty.contains("no image in it"), "{empty}");
-        let jpeg = samples::jpeg(&samples::scene(300, 200, 1), 90);
+        let gradient = |at: u32| [(at % 300 / 2) as u8, (at / 300) as u8, 90];
+        let rgb: Vec<u8> = (0..300 * 200).flat_map(gradient).collect();
+        let mut jpeg = Vec::new();
+        Encoder::new(&mut jpeg, 90).encode(&rgb, 300, 200, ColorType::Rgb).unwrap();
         write("a/one.JPG", &jpeg);
         write("two.png", b"no picture");
         write("captions.json", b"{}");
