@@ -110,6 +110,15 @@ impl RunStage {
         self != Self::Embed || embed::is_wanted(config)
     }
 
+    /// Counts the committed parts of its tables.
+    async fn parts(self, dir: &RunDir) -> Result<usize, StoreError> {
+        let mut parts = 0;
+        for table in self.tables() {
+            parts += dir.parts(table).await?.len();
+        }
+        Ok(parts)
+    }
+
     /// The tables it makes, the last one first: the order in which they may be removed.
     pub(super) fn tables(self) -> &'static [&'static str] {
         match self {
@@ -374,9 +383,11 @@ async fn stages(
         let progress = Progress::begin(stage.name(), bars, json);
         let ctx = Context { progress, ..ctx.clone() };
         board.show(Some((stage, ctx.progress.clone())));
+        let before = stage.parts(&ctx.run).await?;
         let recorder = Recorder::begin(stage, ctx.run.store(), &ctx.client, ctx.segment_age());
         let outcome = stage.run(&ctx, inputs).await;
-        recorder.finish().await;
+        let was_done = outcome.is_ok() && stage.parts(&ctx.run).await? == before;
+        recorder.finish(!was_done).await;
         ctx.progress.finish();
         board.show(None);
         outcome?;

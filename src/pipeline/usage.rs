@@ -53,10 +53,6 @@ impl Usage {
             *self.requests.entry(class.clone()).or_default() += n;
         }
     }
-
-    fn is_nothing(&self) -> bool {
-        self.cpu_s < 0.05 && self.wall_s < 0.2 && self.all_requests() == 0
-    }
 }
 
 /// Usage up to some moment.
@@ -99,7 +95,8 @@ impl Mark {
 
 /// Writes down what a stage takes until it is finished.
 pub(super) struct Recorder {
-    done: oneshot::Sender<()>,
+    /// Sent at the end: whether the stage did anything.
+    done: oneshot::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -111,15 +108,17 @@ impl Recorder {
         let path = format!("{FOLDER}/{}/{}.json", stage.name(), process_name());
         let before = Mark::now(&client);
         let task = tokio::spawn(async move {
-            let mut is_done = false;
-            while !is_done {
-                is_done = tokio::time::timeout(every, &mut finished).await.is_ok();
+            let mut end = None;
+            while end.is_none() {
+                end = tokio::time::timeout(every, &mut finished).await.ok();
                 let usage = Mark::now(&client).since(&before);
-                if usage.is_nothing() {
-                    continue;
-                }
-                let text = serde_json::to_vec_pretty(&usage).expect("usage is plain data");
-                if let Err(error) = store.replace(&path, text).await {
+                let written = if end == Some(Ok(false)) && usage.all_requests() == 0 {
+                    store.delete(&path).await
+                } else {
+                    let text = serde_json::to_vec_pretty(&usage).expect("usage is plain data");
+                    store.replace(&path, text).await
+                };
+                if let Err(error) = written {
                     tracing::warn!(%error, "what the stage takes is not written down");
                 }
             }
@@ -127,10 +126,11 @@ impl Recorder {
         Self { done, task }
     }
 
-    /// Ends, with what was taken up to now.
-    pub async fn finish(self) {
+    /// Writes the final usage. A stage that committed nothing and requested nothing leaves no record: it was
+    /// done before.
+    pub async fn finish(self, has_committed: bool) {
         // The receiver is gone if the task panicked.
-        let _ = self.done.send(());
+        let _ = self.done.send(has_committed);
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "what the stage took is not written down");
         }
@@ -197,13 +197,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().to_str().unwrap()).unwrap();
         let client = Arc::new(Client::new(&Config::default()).unwrap());
-        let recorder = Recorder::begin(RunStage::Pair, &store, &client, Duration::from_secs(20));
-        let until = Instant::now() + Duration::from_millis(250);
-        while Instant::now() < until {
-            std::hint::spin_loop();
-        }
-        recorder.finish().await;
+        let begin = || Recorder::begin(RunStage::Pair, &store, &client, Duration::from_secs(20));
+        let recorder = begin();
+        tokio::time::sleep(Duration::from_secs(21)).await;
         let usage = of_stage(&store, RunStage::Pair).await.unwrap().unwrap();
-        assert!(usage.wall_s >= 0.25 && usage.all_requests() == 0, "{usage:?}");
+        recorder.finish(true).await;
+        let at_end = of_stage(&store, RunStage::Pair).await.unwrap().unwrap();
+        assert!(at_end.wall_s > usage.wall_s && at_end.all_requests() == 0, "{at_end:?}");
+        // The next process finds the stage done, however long it takes to find out.
+        let recorder = begin();
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        recorder.finish(false).await;
+        assert_eq!(of_stage(&store, RunStage::Pair).await.unwrap().unwrap(), at_end);
     }
 }

@@ -83,8 +83,8 @@ fn documentation() -> Vec<Page> {
 /// Names of functions that are tests.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let folders =
-        ["tests", "src", "crates", "demo", "examples"].map(|folder| rust_files(&root().join(folder)));
+    let folders = ["tests", "src", "crates", "demo", "examples"]
+        .map(|folder| rust_files(&root().join(folder)));
     for path in folders.concat() {
         let mut is_test = false;
         for line in fs::read_to_string(path).unwrap().lines().map(str::trim) {
