@@ -2,21 +2,18 @@
 #![forbid(unsafe_code)]
 
 pub use magiclens_common::{config, telemetry, text};
+pub use magiclens_store::tables as table;
 pub use {
-    magiclens_core as record, magiclens_imaging as imaging, magiclens_similarity as similarity,
-    magiclens_warc as warc,
+    magiclens_core as record, magiclens_fetch as http, magiclens_imaging as imaging,
+    magiclens_llm as endpoint, magiclens_similarity as similarity, magiclens_store as store,
+    magiclens_warc as warc, magiclens_web as web,
 };
 
-pub mod endpoint;
-pub mod http;
 #[cfg(feature = "torch")]
 pub mod model;
 pub mod pipeline;
 #[cfg(feature = "torch")]
 pub mod retrieval;
 pub mod stages;
-pub mod store;
-pub mod table;
 #[cfg(feature = "torch")]
 pub mod train;
-pub mod web;
