@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Bitmap;
 
@@ -37,14 +38,14 @@ impl Bitmap {
 
     /// Scaled to this size by area-aware interpolation.
     pub(super) fn resized(&self, width: u32, height: u32) -> Self {
-        let rgb = resize(&self.rgb, (self.width, self.height), (width, height), PixelType::U8x3);
+        let rgb = resize::<U8x3>(&self.rgb, (self.width, self.height), (width, height));
         Self { width, height, rgb }
     }
 }
 
 /// Scales one 8-bit channel.
 pub(super) fn resize_luma(luma: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
-    resize(luma, from, to, PixelType::U8)
+    resize::<U8>(luma, from, to)
 }
 
 /// The size whose largest side is `side`, at least one pixel in the other direction.
@@ -59,15 +60,18 @@ pub(super) fn fitted(width: u32, height: u32, side: u32) -> (u32, u32) {
 
 /// Triangle filter, widened to the area that a pixel stands for: as sharp as what it is compared
 /// with, no ringing, and the cheapest that does not alias.
-fn resize(pixels: &[u8], from: (u32, u32), to: (u32, u32), kind: PixelType) -> Vec<u8> {
-    let source = ImageRef::new(from.0, from.1, pixels, kind)
+fn resize<P: PixelTrait>(pixels: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
+    let source = TypedImageRef::<P>::from_buffer(from.0, from.1, pixels)
         .expect("a bitmap's buffer holds width × height pixels");
-    let mut target = Image::new(to.0, to.1, kind);
+    let mut scaled = vec![0; to.0 as usize * to.1 as usize * size_of::<P>()];
+    let mut target = TypedImage::<P>::from_buffer(to.0, to.1, &mut scaled)
+        .expect("the buffer is of the target's size");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     RESIZER.with_borrow_mut(|resizer| {
-        resizer.resize(&source, &mut target, &options).expect("both images are of one pixel type");
+        // Typed: the call for any type of pixel compiles the kernels of all.
+        resizer.resize_typed(&source, &mut target, &options).expect("no side is zero");
     });
-    target.into_vec()
+    scaled
 }
 
 #[cfg(test)]
