@@ -62,7 +62,7 @@ names_of() { "$1" --list --format terse | sed -n 's/: test$//p' | grep -E "$2"; 
 # The output is shown on failure only: each crate adds lines that look like another result of all tests.
 doctests() {
   local log=$target/doctests.log
-  if ! "${cargo[@]}" test --doc "${plain[@]}" >"$log" 2>&1; then
+  if ! "${cargo[@]}" test --doc --no-fail-fast "${plain[@]}" >"$log" 2>&1; then
     cat "$log"
     return 1
   fi

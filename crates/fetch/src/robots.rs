@@ -65,7 +65,7 @@ impl Rules {
     /// The rules in `file`, of which [`BYTE_LIMIT`] bytes count.
     ///
     /// ```
-    /// use magiclens::http::robots::{Rules, Tokens};
+    /// use magiclens_fetch::robots::{Rules, Tokens};
     ///
     /// let file = b"User-agent: *\nDisallow: /drafts/\n\nUser-agent: GPTBot\nDisallow: /photos/";
     /// let rules = Rules::parse(file, &Tokens::new(&["GPTBot".to_owned()]));

@@ -47,8 +47,8 @@ pub struct Prepared {
 /// use std::io::Cursor;
 ///
 /// use image::{ImageFormat, Rgb, RgbImage};
-/// use magiclens::config::Fetch;
-/// use magiclens::imaging::prepare;
+/// use magiclens_common::config::Fetch;
+/// use magiclens_imaging::prepare;
 ///
 /// let picture = RgbImage::from_fn(240, 180, |x, y| Rgb([x as u8, y as u8, (x * y / 170) as u8]));
 /// let prepared = |format| {

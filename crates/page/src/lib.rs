@@ -93,7 +93,7 @@ pub struct Extracted {
 /// Reads a page that came from `url` with `http_charset` as the charset of its Content-Type header.
 ///
 /// ```
-/// use magiclens::stages::collect::extract::{Limits, extract};
+/// use magiclens_page::{Limits, extract};
 ///
 /// let html = b"<title>Parks</title><figure><img src=lake.jpg alt=Lake><figcaption>In winter";
 /// let url = "https://example.org/parks/".parse()?;

@@ -16,7 +16,7 @@ pub struct Candidate<'a> {
 /// Parses a `srcset`; entries with wrong descriptors are left out.
 ///
 /// ```
-/// use magiclens::stages::collect::extract::srcset::parse;
+/// use magiclens_page::srcset::parse;
 ///
 /// let candidates = parse("small.jpg 320w, large.jpg 1280w, wrong.jpg 3y");
 /// let largest = candidates.iter().max_by_key(|candidate| candidate.width);

@@ -213,8 +213,8 @@ impl<R: Row> RowStream<R> {
 /// be missing, as it is in files of versions that did not have it.
 ///
 /// ```
-/// use magiclens::record::{Reason, Reject};
-/// use magiclens::store::{Layout, RowWriter, RunDir, read_rows};
+/// use magiclens_core::{Reason, Reject};
+/// use magiclens_store::{Layout, RowWriter, RunDir, read_rows};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> anyhow::Result<()> {

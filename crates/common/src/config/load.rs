@@ -88,7 +88,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 /// Sources of values, the weakest first. The environment ranks between `file` and `flags`.
 ///
 /// ```
-/// use magiclens::config::{Config, Layers};
+/// use magiclens_common::config::{Config, Layers};
 ///
 /// let flags = |text: &str| Layers { flags: vec![text.to_owned()], ..Layers::default() };
 /// let config: Config = flags("crawl.max_depth=3").load_plain()?;
