@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use magiclens_common::config::{Config, Http, OptOut};
+use magiclens_core::{Reason, host_key};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use url::Url;
@@ -24,8 +26,6 @@ use super::retry::Pauses;
 use super::robots::{self, Rules, Tokens};
 use super::tdmrep::{self, Reservations};
 use super::traffic::Traffic;
-use magiclens_common::config::{Config, Http, OptOut};
-use magiclens_core::{Reason, host_key};
 
 const POOL_IDLE: Duration = Duration::from_secs(30);
 

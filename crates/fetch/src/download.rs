@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use magiclens_common::telemetry::within;
+use magiclens_core::Reason;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_RANGE};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -16,8 +18,6 @@ use super::client::{Client, seconds};
 use super::error::FetchError;
 use super::exchange::{Opened, of_body};
 use super::retry::Pauses;
-use magiclens_common::telemetry::within;
-use magiclens_core::Reason;
 
 /// A file that is being read.
 pub struct Download<'a> {

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use magiclens_codings::{self as codings, DecodeError};
+use magiclens_common::config::{Config, Http};
+use magiclens_common::telemetry::within;
+use magiclens_core::Reason;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,10 +25,6 @@ use super::guard::ForbiddenAddress;
 use super::resolver::NoAddress;
 use super::traffic::{Counted, Traffic};
 use super::{retry, robots, tdmrep};
-use magiclens_codings::{self as codings, DecodeError};
-use magiclens_common::config::{Config, Http};
-use magiclens_common::telemetry::within;
-use magiclens_core::Reason;
 
 /// Sitemaps may be larger than pages, by this factor.
 const SITEMAP_FACTOR: usize = 4;

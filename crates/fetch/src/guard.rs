@@ -8,11 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use magiclens_core::Reason;
 use url::{Host, Url};
 
 use super::addresses::{is_metadata, is_metadata_name, mapped, not_public};
 use super::error::FetchError;
-use magiclens_core::Reason;
 
 /// A host or address that is never asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,9 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use magiclens_common::config::Http;
+use magiclens_common::telemetry::TokioClock;
+use magiclens_core::Reason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
@@ -16,9 +19,6 @@ use super::error::FetchError;
 use super::fresh::Fresh;
 use super::robots::Rules;
 use super::tdmrep::Reservations;
-use magiclens_common::config::Http;
-use magiclens_common::telemetry::TokioClock;
-use magiclens_core::Reason;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<std::time::Instant>>;
 

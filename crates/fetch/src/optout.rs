@@ -4,11 +4,11 @@
 //! <https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510/>. The well-known file is in
 //! [`super::tdmrep`].
 
+use magiclens_common::config::OptOut;
+use magiclens_core::Reason;
 use reqwest::header::HeaderMap;
 
 use super::robots::Tokens;
-use magiclens_common::config::OptOut;
-use magiclens_core::Reason;
 
 /// Directives found on one page or image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -68,8 +68,9 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use magiclens_core::Reason;
+
+    use super::*;
 
     #[test]
     fn statuses_that_may_pass() {

@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use magiclens_core::Reason;
 use reqwest::StatusCode;
 use robotxt::Robots;
 use url::Url;
 
 use super::TOKEN;
 use super::error::FetchError;
-use magiclens_core::Reason;
 
 /// Bytes of a file that are read and parsed.
 pub const BYTE_LIMIT: usize = robotxt::BYTE_LIMIT;

@@ -1,11 +1,11 @@
 //! The conformance corpus: every file meets its expected outcome.
 
+use magiclens_common::config::Fetch;
+use magiclens_core::Reason;
 use magiclens_testing::{conformance, shared};
 use serde::Deserialize;
 
 use super::{Bitmap, ImageError, decode_rgb, prepare};
-use magiclens_common::config::Fetch;
-use magiclens_core::Reason;
 
 #[derive(Deserialize)]
 struct Manifest {

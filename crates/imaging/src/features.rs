@@ -144,10 +144,10 @@ fn entropy(luma: &[u8]) -> f32 {
 #[cfg(test)]
 mod tests {
     use image::ImageFormat;
+    use magiclens_common::config::Fetch;
 
     use super::*;
     use crate::{prepare, samples};
-    use magiclens_common::config::Fetch;
 
     fn of(bytes: Vec<u8>) -> Features {
         prepare(bytes, &Fetch::default()).unwrap().features

@@ -127,8 +127,9 @@ fn looks_like(bytes: &[u8], starts: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use magiclens_core::Reason;
+
+    use super::*;
 
     #[test]
     fn content_decides() {

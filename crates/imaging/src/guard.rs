@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use magiclens_common::config::Fetch;
+use magiclens_common::telemetry::{ThreadCpu, within};
 use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::time::timeout;
 
 use super::{ImageError, Prepared, prepare};
-use magiclens_common::config::Fetch;
-use magiclens_common::telemetry::{ThreadCpu, within};
 
 /// Number of times that a thread's CPU time is read within its limit…
 const LOOKS: u32 = 20;

@@ -1,11 +1,11 @@
 //! Hostile input: whatever the bytes, an answer or an error, never a panic, and caps that hold.
 
 use image::ImageFormat;
+use magiclens_common::config::Fetch;
+use magiclens_core::Reason;
 use proptest::prelude::*;
 
 use super::{Format, ImageError, decode_rgb, prepare, samples};
-use magiclens_common::config::Fetch;
-use magiclens_core::Reason;
 
 const FORMATS: [(ImageFormat, Format); 5] = [
     (ImageFormat::Jpeg, Format::Jpeg),

@@ -1,10 +1,11 @@
 //! One image from its bytes to the row that is stored, URL and times aside.
 
+use magiclens_common::config::Fetch;
+use magiclens_core::{ImageId, StoredAs};
+
 use super::container::Container;
 use super::decode::{Alpha, decode};
 use super::{Bitmap, Features, Format, ImageError, encode, guard, orient, resize, rights};
-use magiclens_common::config::Fetch;
-use magiclens_core::{ImageId, StoredAs};
 
 /// An original may take this many bytes a pixel (and [`SPARE_BYTES`] on top) before it is encoded
 /// again: a small image with megabytes of other data is not stored unchanged.

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use magiclens_store::StoreError;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +19,6 @@ use super::ask::{Answer, Ask, Format, Usage};
 use super::estimate::IMAGE_TOKENS;
 use super::openai::{Dialect, batch_line, read_batch_line};
 use super::trouble::Trouble;
-use magiclens_store::StoreError;
 
 /// The files of one step.
 pub struct BatchFiles {

@@ -3,15 +3,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use magiclens_common::config::Endpoint;
+use magiclens_common::telemetry::within;
+use magiclens_core::Reason;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ask::{Answer, Ask, Usage};
 use super::trouble::{Trouble, clean};
 use super::wire::Wire;
-use magiclens_common::config::Endpoint;
-use magiclens_common::telemetry::within;
-use magiclens_core::Reason;
 
 /// Longest answer that is read, in bytes.
 const MAX_BODY: usize = 8 << 20;

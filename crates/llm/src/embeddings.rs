@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use magiclens_common::config::EmbedImages;
 use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,7 +20,6 @@ use super::classify::{classify, unreadable};
 use super::complaint::{Complaint, Theirs};
 use super::openai::DataUrl;
 use super::trouble::{Trouble, broken, is_good};
-use magiclens_common::config::EmbedImages;
 
 /// The path below the endpoint's base URL.
 pub fn path() -> &'static str {

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use magiclens_store::{Journal, Place, ShortKey, StoreError, short_key};
 use tokio::sync::watch;
 
 use super::replies::{Ended, Outcome, Reply};
-use magiclens_store::{Journal, Place, ShortKey, StoreError, short_key};
 
 /// Replies whose places are known, at most: some 20 MB.
 const MOST_KNOWN: usize = 450_000;

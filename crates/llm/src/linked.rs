@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use magiclens_imaging::Format;
+use magiclens_store::StoreError;
 use url::Url;
 
 use super::ask::Piece;
-use magiclens_imaging::Format;
-use magiclens_store::StoreError;
 
 /// The folder of images beside the request files.
 const FOLDER: &str = "images";

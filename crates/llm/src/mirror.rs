@@ -13,14 +13,14 @@ use std::io::{BufRead, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use magiclens_core::Slice;
+use magiclens_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::replies::{REPLIES, Reply};
 use super::spending::part_of;
 use super::tally::Totals;
-use magiclens_core::Slice;
-use magiclens_store::{Store, StoreError};
 
 /// Names the generation in force.
 const CURRENT: &str = "current";

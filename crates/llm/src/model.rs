@@ -9,6 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use magiclens_common::config::{Endpoint, Price, ResponseFormat};
+use magiclens_common::telemetry::TimeLimit;
+use magiclens_core::Reason;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +23,6 @@ use super::pace::{Limits, Pace};
 use super::tally::{BudgetSpent, Tally, Totals};
 use super::trouble::Trouble;
 use super::wire::{Manner, Unknown, Wire};
-use magiclens_common::config::{Endpoint, Price, ResponseFormat};
-use magiclens_common::telemetry::TimeLimit;
-use magiclens_core::Reason;
 
 /// Tries that may be in debt over all calls before failures are no longer tried again.
 const RETRY_QUOTA: u32 = 500;

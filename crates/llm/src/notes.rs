@@ -10,12 +10,12 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use magiclens_core::Slice;
+use magiclens_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::linked::remove_linked;
 use super::replies::{Ended, REPLIES, Reply};
-use magiclens_core::Slice;
-use magiclens_store::{Store, StoreError};
 
 /// What a file of notes ends in.
 const NOTES: &str = "notes";

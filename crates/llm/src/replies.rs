@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use magiclens_core::Reason;
+use magiclens_store::{Journal, Keyed, Place, ShortKey, StoreError, short_key};
 use serde::{Deserialize, Serialize};
 
 use super::flights::{Claim, Flight, Flights, Landing};
 use super::model::{Course, Model, ModelError, Question, Verdict};
 use super::prompt::hash;
 use super::tally::Totals;
-use magiclens_core::Reason;
-use magiclens_store::{Journal, Keyed, Place, ShortKey, StoreError, short_key};
 
 /// Folder of all replies in a run directory.
 pub const REPLIES: &str = "replies";

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
-
-use super::replies::{REPLIES, spent_of_file};
-use super::tally::Totals;
 use magiclens_common::config::Budget;
 use magiclens_core::Slice;
 use magiclens_store::{Store, StoreError};
+
+use super::replies::{REPLIES, spent_of_file};
+use super::tally::Totals;
 
 /// Objects that are read at the same time.
 const READS_AT_ONCE: usize = 16;

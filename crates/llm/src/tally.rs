@@ -5,11 +5,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use magiclens_common::config::{Budget, Price};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ask::Usage;
-use magiclens_common::config::{Budget, Price};
 
 /// A cap that the next request would cross.
 #[derive(Clone, Debug, PartialEq, Error)]

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use magiclens_common::config::{EmbedImages, Endpoint};
 use reqwest::header::HeaderMap;
 use url::Url;
 
@@ -10,7 +11,6 @@ use super::complaint::Theirs;
 use super::openai::Dialect;
 use super::trouble::{Parameter, Trouble};
 use super::{embeddings, gemini, openai};
-use magiclens_common::config::{EmbedImages, Endpoint};
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

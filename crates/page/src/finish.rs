@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use magiclens_core::{ImageRef, ImageSource};
 use url::Url;
 
 use super::flow::collapse;
@@ -9,7 +10,6 @@ use super::html::decode;
 use super::page::{Kind, Page, Place};
 use super::place::is_image_file;
 use super::{Extracted, Limits};
-use magiclens_core::{ImageRef, ImageSource};
 
 /// Words of `<meta>` that take back a permission.
 const OPT_OUTS: [&str; 6] = ["noindex", "none", "noai", "noimageai", "noimageindex", "noml"];

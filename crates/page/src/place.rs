@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use magiclens_core::ImageSource;
+
 use super::html::Attrs;
 use super::srcset;
-use magiclens_core::ImageSource;
 
 /// Attributes that hold the real `srcset` until the image scrolls into view.
 const LAZY_SRCSET: [&str; 4] =

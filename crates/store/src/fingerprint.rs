@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use magiclens_common::config::History;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::manifest::hashed_text;
 use super::{FORMAT_VERSION, Manifest, Store, StoreError};
-use magiclens_common::config::History;
 
 /// The key of the table format's version.
 const FORMAT: &str = "table format";
@@ -171,12 +171,12 @@ impl Default for Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use magiclens_common::config::{Introduced, Renamed};
+    use magiclens_core::Reason;
     use serde_json::json;
 
     use super::super::{Counts, FileInfo};
     use super::*;
-    use magiclens_common::config::{Introduced, Renamed};
-    use magiclens_core::Reason;
 
     #[test]
     fn a_difference_names_its_key() {

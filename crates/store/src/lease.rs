@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use magiclens_core::Slice;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use super::lock::LockAttempt;
 use super::part::nonce;
 use super::{Lock, ObjectTag, Store, StoreError};
-use magiclens_core::Slice;
 
 /// Interval at which an owner renews its lease.
 const BEAT: Duration = Duration::from_secs(5);

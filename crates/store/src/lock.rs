@@ -8,9 +8,10 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+use magiclens_core::Slice;
+
 use super::lease::{Attempt, Lease, Watch};
 use super::{Store, StoreError};
-use magiclens_core::Slice;
 
 /// Held until dropped, or [released](Lock::release).
 #[derive(Debug)]

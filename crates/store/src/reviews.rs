@@ -4,11 +4,11 @@
 //! process has objects of its own below `reviews/`, rewritten with each review: no two write one.
 
 use chrono::{SecondsFormat, Utc};
+use magiclens_core::{Mark, Review, Reviews};
 use tokio::sync::Mutex;
 
 use super::part::nonce;
 use super::{Journal, Keyed, Store, StoreError};
-use magiclens_core::{Mark, Review, Reviews};
 
 /// The file on local disk.
 const FILE: &str = "reviews.jsonl";

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+use magiclens_core::Tombstones;
 use serde::{Deserialize, Serialize};
 
 use super::remote::is_remote;
@@ -12,7 +13,6 @@ use super::{
     Counts, Layout, Manifest, Row, RowWriter, SegmentEntry, Store, StoreError, WipSummary,
     read_rows,
 };
-use magiclens_core::Tombstones;
 
 /// The path of the kept configuration.
 const RUN: &str = "run.json";
@@ -255,11 +255,11 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::datatypes::{DataType, Field, FieldRef};
+    use magiclens_core::{Reason, Reject};
 
     use super::super::table::PlainPart;
     use super::super::{FORMAT_VERSION, Fingerprint, Table};
     use super::*;
-    use magiclens_core::{Reason, Reject};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Number {

@@ -5,12 +5,12 @@
 
 use std::io::Read;
 
+use magiclens_codings::{self as codings, DecodeError};
 use reqwest::header::TRANSFER_ENCODING;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::chunked::{Dechunked, dechunk};
 use super::{Head, Reader, RecordType, WarcError};
-use magiclens_codings::{self as codings, DecodeError};
 
 /// Header fields of one answer: more are read over.
 const MAX_FIELDS: usize = 512;

@@ -4,11 +4,11 @@ use std::io;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use magiclens_common::config::env;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::WebError;
-use magiclens_common::config::env;
 
 /// Bytes of a token that is made up.
 const BYTES: usize = 24;

@@ -212,11 +212,10 @@ impl Search<'_> {
 mod tests {
     use std::convert::Infallible;
 
+    use magiclens_testing::hashes::{Random, planted};
     use proptest::prelude::*;
 
     use super::*;
-    use magiclens_testing::hashes::{Random, planted};
-
     use crate::similarity::near::{Limits, neighbours};
 
     const RADIUS: u32 = 3;

@@ -1,7 +1,8 @@
 //! The slice of a run that a process works on, set by hand or by the scheduler that starts it.
 
-use super::env;
 use magiclens_core::Slice;
+
+use super::env;
 
 /// Reads `--slice`: `i/n`, or `n` alone, where the index is the one that a Kubernetes Indexed Job or a Slurm
 /// array gives its tasks. `variable` reads the environment.

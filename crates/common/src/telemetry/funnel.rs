@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
+use magiclens_core::Reason;
 
 use super::visible;
-use magiclens_core::Reason;
 
 /// One step of the funnel.
 #[derive(Clone, Debug, Default)]

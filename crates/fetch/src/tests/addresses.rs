@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use magiclens_common::config::Config;
+use magiclens_core::Reason;
+
 use super::support::{Server, config, get, ok};
 use crate::resolver::Lookup;
 use crate::{Client, FetchError, Kind};
-use magiclens_common::config::Config;
-use magiclens_core::Reason;
 
 fn answers(ips: &'static [&'static str]) -> Lookup {
     Arc::new(move |_| {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use magiclens_core::Reason;
 use magiclens_testing::{conformance, shared};
 
 use super::support::{
     Act, Server, answer, client, config, failure, get, impatient, ok, page_reason, send,
 };
 use crate::Kind;
-use magiclens_core::Reason;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -1,8 +1,9 @@
 //! Large files: broken transfers are continued, and parts of different files are never combined.
 
+use magiclens_core::Reason;
+
 use super::support::{Act, Server, answer, client, config, not_found, send, to};
 use crate::{Client, FetchError};
-use magiclens_core::Reason;
 
 async fn read(
     client: &Client,

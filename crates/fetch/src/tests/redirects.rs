@@ -1,8 +1,9 @@
 //! Redirects: loops, too many, into private space, to other hosts.
 
+use magiclens_core::Reason;
+
 use super::support::{Server, client, config, failure, get, not_found, ok, to};
 use crate::{Answer, Kind};
-use magiclens_core::Reason;
 
 #[tokio::test]
 async fn redirects_are_followed_within_the_host() {

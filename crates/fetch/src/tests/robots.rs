@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use magiclens_common::config::Config;
+use magiclens_core::Reason;
 use reqwest::header::HeaderMap;
 
 use super::support::{Act, Server, answer, client, config, get, impatient, not_found, ok, to};
 use crate::Kind;
 use crate::robots::BYTE_LIMIT;
-use magiclens_common::config::Config;
-use magiclens_core::Reason;
 
 const PAGE: &str = "/page";
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use magiclens_core::{Class, Reason};
 use tokio::time::Instant;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::{Act, Server, answer, client, config, failure, get, ok};
 use crate::{Client, Kind};
-use magiclens_core::{Class, Reason};
 
 #[tokio::test]
 async fn statuses_have_their_reasons() {

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use magiclens_common::config::Config;
+use magiclens_core::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use crate::{Answer, Client, FetchError, Fetched, Kind};
-use magiclens_common::config::Config;
-use magiclens_core::Reason;
 
 /// Action of a server on a connection once it has read the request.
 #[derive(Clone, Debug)]

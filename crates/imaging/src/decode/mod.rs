@@ -5,9 +5,10 @@ mod raster;
 #[cfg(feature = "turbo")]
 mod turbo;
 
+use magiclens_common::config::Fetch;
+
 use super::container::Container;
 use super::{Bitmap, Format, ImageError, guard, orient, rights};
-use magiclens_common::config::Fetch;
 
 /// Decoder of JPEG: two decoders differ in the last bit of some pixels, and so do the features.
 pub const JPEG_DECODER: &str = if cfg!(feature = "turbo") { "libjpeg-turbo" } else { "zune-jpeg" };

@@ -1,9 +1,9 @@
 //! What is noted of a page and of each image.
 
+use magiclens_core::ImageSource;
 use url::Url;
 
 use super::super::{Extracted, Limits, extract};
-use magiclens_core::ImageSource;
 
 fn read(html: &str) -> Extracted {
     let url = Url::parse("http://example.org/dir/page.html#top").unwrap();

@@ -10,6 +10,7 @@ use datafusion::error::DataFusionError;
 use datafusion_distributed::grpc::{BoxCloneSyncChannel, create_worker_client};
 use datafusion_distributed::{ChannelResolver, WorkerChannel};
 use hyper::http::{HeaderMap, HeaderValue, Request};
+use magiclens_common::config::env;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tonic::transport::Endpoint;
@@ -18,7 +19,6 @@ use tower::ServiceExt;
 use url::Url;
 
 use crate::FORMAT_VERSION;
-use magiclens_common::config::env;
 
 /// A connection that cannot be made by then cannot be made.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::DataFrame;
+use magiclens_common::config::{self, Config};
 use tokio::net::TcpListener;
 
 use super::NotBuilt;
 use crate::session::{Batches, Check, Function, Plan};
 use crate::{Store, StoreError};
-use magiclens_common::config::{self, Config};
 
 /// Engine of a build without one; it has no values.
 #[derive(Clone, Debug)]

@@ -12,6 +12,8 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion_distributed::{
     DistributedExt, GetWorkerInfoRequest, SessionStateBuilderExt, WorkerResolver,
 };
+use magiclens_common::config::{self, Config};
+use magiclens_common::telemetry::within;
 use url::Url;
 
 use super::NotBuilt;
@@ -19,8 +21,6 @@ use super::channels::{Channels, Pass};
 use super::guard::{Failure, Limits, guarded};
 use crate::StoreError;
 use crate::session::{Batches, Check, Function, Plan, settings, stream};
-use magiclens_common::config::{self, Config};
-use magiclens_common::telemetry::within;
 
 /// An executor that has not said its name by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(20);

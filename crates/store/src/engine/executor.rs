@@ -10,6 +10,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_distributed::{DistributedExt, Worker, WorkerQueryContext};
+use magiclens_common::config::Config;
 use object_store::ObjectStore;
 use tokio::net::TcpListener;
 use tonic::Request;
@@ -22,7 +23,6 @@ use super::NotBuilt;
 use super::channels::{ALIVE_EVERY, ALIVE_WITHIN, Channels, Pass};
 use crate::session::{Function, base, settings};
 use crate::{Store, StoreError};
-use magiclens_common::config::Config;
 
 /// Process that runs parts of plans.
 pub struct Executor {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use futures::StreamExt;
+use magiclens_common::telemetry::within;
 
 use super::spill::{Spill, SpillWriter};
 use crate::StoreError;
 use crate::session::{Batches, Check};
-use magiclens_common::telemetry::within;
 
 /// Pause before a retry: time for a lost executor to be restarted.
 const PAUSE: Duration = Duration::from_secs(2);

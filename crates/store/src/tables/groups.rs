@@ -1,10 +1,10 @@
 //! `image_clusters`, `occurrences` and `groups`.
 
 use arrow::datatypes::{DataType, FieldRef};
+use magiclens_core::{GroupImage, ImageCluster, Look, Occurrence};
 
 use super::columns::{optional, required, text, time};
 use crate::Row;
-use magiclens_core::{GroupImage, ImageCluster, Look, Occurrence};
 
 fn look() -> FieldRef {
     let fields = vec![

@@ -1,10 +1,10 @@
 //! `images`.
 
 use arrow::datatypes::{DataType, FieldRef};
+use magiclens_core::Image;
 
 use super::columns::{optional, required, text, time};
 use crate::Row;
-use magiclens_core::Image;
 
 impl Row for Image {
     fn fields() -> Vec<FieldRef> {

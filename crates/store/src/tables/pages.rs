@@ -1,11 +1,11 @@
 //! `pages`.
 
 use arrow::datatypes::{DataType, FieldRef};
+use magiclens_core::{ImageRef, Page};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{list, optional, required, text, time};
 use crate::Row;
-use magiclens_core::{ImageRef, Page};
 
 impl Row for Page {
     fn fields() -> Vec<FieldRef> {

@@ -1,10 +1,10 @@
 //! `rejects/<table>`.
 
 use arrow::datatypes::FieldRef;
+use magiclens_core::Reject;
 
 use super::columns::text;
 use crate::Row;
-use magiclens_core::Reject;
 
 impl Row for Reject {
     fn fields() -> Vec<FieldRef> {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use magiclens_core::{ImageBytes, ImageId, Side, Split, TripletText};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::columns::{list, optional, required, text, time};
 use crate::Row;
-use magiclens_core::{ImageBytes, ImageId, Side, Split, TripletText};
 
 /// One row of a shard: one instruction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

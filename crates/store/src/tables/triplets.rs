@@ -1,10 +1,10 @@
 //! `descriptions`, `embeddings`, `pairs`, `instructions`, and the parts of a triplet that its tables share.
 
 use arrow::datatypes::{DataType, FieldRef};
+use magiclens_core::{Description, Embedding, Instruction, Pair, Side, TripletText};
 
 use super::columns::{list, optional, required, text, time};
 use crate::Row;
-use magiclens_core::{Description, Embedding, Instruction, Pair, Side, TripletText};
 
 impl Row for Description {
     fn fields() -> Vec<FieldRef> {
