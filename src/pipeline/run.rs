@@ -322,7 +322,7 @@ pub(super) async fn context(
     // A second call in one process finds the pool there; it then keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let spending = Spending::read(run.store()).await?;
-    let engine = Engine::open(&config, group::functions())
+    let engine = Engine::open(&config)
         .map_err(|NotBuilt| StageError::Feature { key: "store.engine", feature: "cluster" })?;
     Ok(Context {
         engine,

@@ -1,6 +1,6 @@
 //! The stages, a folder each. They never import each other: tables, what every stage is given
 //! ([`context`]), where archives are read ([`archives`]), lists of what is never taken
-//! ([`blocklist`]), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
+//! ([`blocklist`]), what is on too many of a site's pages (`boilerplate`), what asks models ([`asking`], by file [`batch`]), what counts words ([`wording`]), what
 //! pages are made of ([`html`]), what vectors were made by ([`vectors`]) and which parts are whose
 //! ([`slices`]) are all they share.
 
@@ -8,6 +8,7 @@ pub mod archives;
 pub mod asking;
 pub mod batch;
 pub mod blocklist;
+mod boilerplate;
 pub mod collect;
 pub mod context;
 pub mod describe;

@@ -10,8 +10,18 @@ use crate::source::{Token, root, rust_files, tokens};
 const LEVELS: &[&[&str]] = &[&["model"], &["retrieval", "stages", "train"], &["pipeline"]];
 
 /// What stages share, and what is no stage.
-const SHARED: [&str; 9] =
-    ["archives", "asking", "batch", "blocklist", "context", "html", "slices", "vectors", "wording"];
+const SHARED: [&str; 10] = [
+    "archives",
+    "asking",
+    "batch",
+    "blocklist",
+    "boilerplate",
+    "context",
+    "html",
+    "slices",
+    "vectors",
+    "wording",
+];
 
 /// A path that some code names, as segments after `crate`.
 struct Import {

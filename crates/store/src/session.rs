@@ -70,15 +70,10 @@ impl Plan<'_> {
     pub async fn count_rows(&self) -> Result<u64, StoreError> {
         let query = match &self.count {
             RowCount::Is(rows) => return Ok(*rows),
-            RowCount::Of(other) => return Ok(Box::pin(other.clone().count()).await? as u64),
-            RowCount::Itself => self.rows.clone(),
+            RowCount::Of(other) => other,
+            RowCount::Itself => &self.rows,
         };
-        let (mut batches, mut rows) = (stream(query).await?, 0);
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|problem| StoreError::corrupt("plan", problem))?;
-            rows += batch.num_rows() as u64;
-        }
-        Ok(rows)
+        Ok(Box::pin(query.clone().count()).await? as u64)
     }
 }
 
@@ -105,7 +100,8 @@ impl Session {
             .map_err(|error| StoreError::corrupt("plan", error))?;
         let (objects, place) = store.bucket().clone();
         runtime.register_object_store(&base(), objects);
-        // Without the default functions and file formats, which a plan names itself: the linker leaves them out.
+        // Plans hold their functions and file formats as values. None are registered by name, so that the
+        // linker drops all others.
         let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
         let context = SessionContext::new_with_state(state.build());
         Ok(Self { context, place, engine: None })

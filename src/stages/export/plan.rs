@@ -226,7 +226,7 @@ fn objections(
     export: &Export,
     sharding: &Sharding,
     reviews: &Reviews,
-) -> Result<Plan<'static>, DataFusionError> {
+) -> Result<Plan<'static>, StoreError> {
     let leaks = leaks(rows, sharding)?;
     let (per_domain, per_cluster) = (export.max_per_domain, export.max_per_cluster);
     let mut columns = KEY.map(col).to_vec();
@@ -304,7 +304,7 @@ fn capped(judged: DataFrame, key: &str, cap: u64, fate: i64) -> Result<DataFrame
     judged.window(vec![place.alias("place")])?.select(columns)
 }
 
-fn shelves(rows: DataFrame, sharding: &Sharding) -> Result<Plan<'static>, DataFusionError> {
+fn shelves(rows: DataFrame, sharding: &Sharding) -> Result<Plan<'static>, StoreError> {
     let fields = Planned::fields();
     let planned = fields.iter().flat_map(|field| [lit(field.name().as_str()), col(field.name())]);
     let columns = vec![
@@ -350,10 +350,9 @@ impl Shelf {
         else {
             return Ok(Self { rows: Ordered::empty(), objections: Ordered::empty() });
         };
-        let objections = objections(&ids, &ctx.config.export, sharding, reviews);
-        let objections = narrow.plan(&objections.map_err(StoreError::from)?).await?;
-        let shelves = shelves(texts, sharding).map_err(StoreError::from)?;
-        let rows = wide.plan(&shelves).await?;
+        let objections = objections(&ids, &ctx.config.export, sharding, reviews)?;
+        let objections = narrow.plan(&objections).await?;
+        let rows = wide.plan(&shelves(texts, sharding)?).await?;
         Ok(Self { rows: Ordered::new(rows), objections: Ordered::new(objections) })
     }
 

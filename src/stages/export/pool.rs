@@ -5,7 +5,6 @@
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::JoinType;
-use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::ExprFunctionExt;
@@ -120,8 +119,7 @@ async fn query(
         true => Some(session.table::<Planned>("rows", composed, "rows").await?),
         false => None,
     };
-    let plan = plan(held, known.as_ref(), parts).map_err(StoreError::from)?;
-    Ok(session.plan(&plan).await?)
+    Ok(session.plan(&plan(held, known.as_ref(), parts)?).await?)
 }
 
 /// The first image of each cluster that train does not have.
@@ -129,7 +127,7 @@ fn plan(
     held: DataFrame,
     planned: Option<&DataFrame>,
     parts: u32,
-) -> Result<Plan<'static>, DataFusionError> {
+) -> Result<Plan<'static>, StoreError> {
     let first = row_number()
         .partition_by(vec![col("cluster_id")])
         .order_by(["image_id", "page_url", "url"].map(ascending).to_vec())

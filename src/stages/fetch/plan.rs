@@ -7,7 +7,6 @@
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::functions_aggregate::count::count_all;
 use datafusion::functions_aggregate::expr_fn::{min, sum};
 use datafusion::prelude::{DataFrame, cast, coalesce, col, concat, lit, lpad, when};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{STAGE, filter};
 use crate::config::Filter;
 use crate::record::{Page, Reason, Reject};
+use crate::stages::boilerplate::boilerplate;
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{Manifest, Ordered, PlainPart, Plan, Row, RowCount, Session, StoreError, Table};
 use crate::table::columns::{optional, required, text};
@@ -103,7 +103,7 @@ fn place(text: &str) -> Option<ArchivedAt> {
 const KEY: [&str; 3] = ["part", "host", "image_url"];
 
 /// The plan. A URL's fate is the best one that any page gives it.
-fn plan(filter: &Filter, tables: Tables) -> Result<Plan<'static>, DataFusionError> {
+fn plan(filter: &Filter, tables: Tables) -> Result<Plan<'static>, StoreError> {
     let Tables { pages, uses, archives } = tables;
     // No rule changes how many there are.
     let count = uses.clone().select_columns(&KEY)?.distinct()?;
@@ -156,21 +156,10 @@ fn judged(
     pages: DataFrame,
     uses: DataFrame,
 ) -> Result<DataFrame, DataFusionError> {
-    let sites =
-        pages.aggregate(vec![col("domain")], vec![count_all().alias("pages")])?.alias("sites")?;
     let keys = ["domain", "image_url"];
-    let spread = uses
-        .clone()
-        .aggregate(keys.map(col).to_vec(), vec![count_all().alias("shown")])?
-        .alias("spread")?;
-    let is_common = col("pages")
-        .gt_eq(lit(i64::from(filter.boilerplate_min_pages)))
-        .and(col("shown").gt(lit(filter.boilerplate_share) * col("pages")));
-    let boilerplate = spread
-        .join(sites, JoinType::Inner, &["domain"], &["domain"], None)?
-        .filter(is_common)?
-        .select(vec![col("spread.domain"), col("image_url")])?
-        .alias("boilerplate")?;
+    let (min_pages, share) = (filter.boilerplate_min_pages, filter.boilerplate_share);
+    let boilerplate =
+        boilerplate(pages, uses.clone(), "image_url", min_pages, share)?.alias("boilerplate")?;
     uses.join(boilerplate, JoinType::Left, &keys, &keys, None)?
         .select(vec![
             col("part"),
@@ -243,8 +232,7 @@ async fn fates(
             false => None,
         },
     };
-    let plan = plan(filter, tables).map_err(StoreError::from)?;
-    Ok(Ordered::new(session.plan(&plan).await?))
+    Ok(Ordered::new(session.plan(&plan(filter, tables)?).await?))
 }
 
 #[cfg(test)]

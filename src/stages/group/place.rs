@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::JoinType;
-use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::count::count_all;
 use datafusion::prelude::{DataFrame, col, lit};
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::STAGE;
 use crate::config::Group;
 use crate::record::{ImageCluster, Look, Occurrence, Page, Reason, Reject};
+use crate::stages::boilerplate::boilerplate;
 use crate::stages::context::{Context, StageError, open_table};
 use crate::store::{
     Fingerprint, Manifest, Ordered, PlainPart, Plan, Row, RowCount, Session, StoreError, Table,
@@ -116,34 +116,27 @@ fn objections(page: &[Place], boilerplate: &Boilerplate, min_images: usize) -> V
 }
 
 /// Clusters on too large a share of a site's pages.
-fn boilerplate(
+fn common(
     config: &Group,
     Tables { pages, uses, clusters }: Tables,
-) -> Result<DataFrame, DataFusionError> {
-    let sites =
-        pages.aggregate(vec![col("domain")], vec![count_all().alias("pages")])?.alias("sites")?;
+) -> Result<Plan<'static>, StoreError> {
     let shown = uses
         .join(clusters, JoinType::Inner, &["image_url"], &["url"], None)?
         .select_columns(&["domain", "cluster_key", "page_part", "page_row"])?
         .distinct()?;
-    let key = COMMON_KEY.map(col).to_vec();
-    let spread = shown.aggregate(key, vec![count_all().alias("shown")])?.alias("spread")?;
-    let is_common = col("pages")
-        .gt_eq(lit(i64::from(config.boilerplate_min_pages)))
-        .and(col("shown").gt(lit(config.boilerplate_share) * col("pages")));
-    spread
-        .join(sites, JoinType::Inner, &["domain"], &["domain"], None)?
-        .filter(is_common)?
-        .select(vec![col("spread.domain"), col("cluster_key")])
+    let (min_pages, share) = (config.boilerplate_min_pages, config.boilerplate_share);
+    let rows = boilerplate(pages, shown, "cluster_key", min_pages, share)?;
+    Ok(Plan { rows, key: &["domain", "cluster_key"], count: RowCount::Itself })
 }
 
 /// Pages that several inputs hold: a group is named by its page's URL, so only one may have it.
-fn repeated(pages: DataFrame) -> Result<DataFrame, DataFusionError> {
-    pages
+fn repeated(pages: DataFrame) -> Result<Plan<'static>, StoreError> {
+    let rows = pages
         .filter(col("url").not_eq(lit("")))?
         .aggregate(vec![col("url")], vec![count_all().alias("pages")])?
         .filter(col("pages").gt(lit(1_i64)))?
-        .select_columns(&["url"])
+        .select_columns(&["url"])?;
+    Ok(Plan { rows, key: &["url"], count: RowCount::Itself })
 }
 
 /// Whether a page of a URL that comes again has been seen: the first with images of use stays. Few
@@ -166,7 +159,7 @@ impl Row for PageUrl {
 }
 
 /// Every use of an image that is of use, page by page.
-fn places(uses: DataFrame, clusters: DataFrame) -> Result<Plan<'static>, DataFusionError> {
+fn places(uses: DataFrame, clusters: DataFrame) -> Result<Plan<'static>, StoreError> {
     let joined = |how| {
         let (uses, clusters) = (uses.clone(), clusters.clone());
         uses.join(clusters, how, &["image_url"], &["url"], None)
@@ -185,9 +178,6 @@ fn places(uses: DataFrame, clusters: DataFrame) -> Result<Plan<'static>, DataFus
     // A page's positions are its own.
     Ok(Plan { rows, key: &["page_part", "page_row", "position"], count })
 }
-
-/// Key of [`Common`].
-const COMMON_KEY: [&str; 2] = ["domain", "cluster_key"];
 
 /// A cluster that is boilerplate on a site.
 #[derive(Debug, Serialize, Deserialize)]
@@ -256,24 +246,20 @@ async fn plan(
         uses: session.table::<ImageUse>("uses", uses, "rows").await?,
         clusters: session.table::<ImageCluster>("clusters", clusters, "rows").await?,
     };
-    let mut common = Boilerplate::new();
-    let rows = boilerplate(config, tables.clone()).map_err(StoreError::from)?;
-    let by_site = Plan { rows, key: &COMMON_KEY, count: RowCount::Itself };
-    let mut rows = session.plan::<Common>(&by_site).await?;
+    let mut boilerplate = Boilerplate::new();
+    let mut rows = session.plan::<Common>(&common(config, tables.clone())?).await?;
     while let Some(batch) = rows.next().await? {
         for Common { domain, cluster_key } in batch {
-            common.entry(domain).or_default().insert(cluster_key);
+            boilerplate.entry(domain).or_default().insert(cluster_key);
         }
     }
     let mut urls = Repeated::new();
-    let rows = repeated(tables.pages).map_err(StoreError::from)?;
-    let by_url = Plan { rows, key: &["url"], count: RowCount::Itself };
-    let mut rows = session.plan::<PageUrl>(&by_url).await?;
+    let mut rows = session.plan::<PageUrl>(&repeated(tables.pages)?).await?;
     while let Some(batch) = rows.next().await? {
         urls.extend(batch.into_iter().map(|page| (page.url, false)));
     }
-    let places = places(tables.uses, tables.clusters).map_err(StoreError::from)?;
-    Ok((Ordered::new(session.plan(&places).await?), common, urls))
+    let places = session.plan(&places(tables.uses, tables.clusters)?).await?;
+    Ok((Ordered::new(places), boilerplate, urls))
 }
 
 #[cfg(test)]

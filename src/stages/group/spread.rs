@@ -324,7 +324,7 @@ mod tests {
         }
         config.store.engine = config::Engine::Executors(urls);
         config.store.engine_tries = 1;
-        let engine = Engine::open(&config, functions()).unwrap();
+        let engine = Engine::open(&config).unwrap();
         let memory = config.store.plan_memory_bytes;
         let session = Session::new(run.store(), memory).unwrap().on(engine);
         let condition = condition.unwrap_or_else(|| is_of_use(&config.group));

@@ -17,7 +17,7 @@ pub enum Engine {}
 
 impl Engine {
     /// Returns `None`, or an error if an engine is configured, because this build has no engine.
-    pub fn open(config: &Config, _: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
+    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
         match config.store.engine {
             config::Engine::Local => Ok(None),
             config::Engine::Executors(_) => Err(NotBuilt),

@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig};
 use datafusion_distributed::{
     DistributedExt, GetWorkerInfoRequest, SessionStateBuilderExt, WorkerResolver,
 };
@@ -20,7 +20,7 @@ use super::NotBuilt;
 use super::channels::{Channels, Pass};
 use super::guard::{Failure, Limits, guarded};
 use crate::StoreError;
-use crate::session::{Batches, Check, Function, Plan, settings, stream};
+use crate::session::{Batches, Check, Plan, settings, stream};
 
 /// An executor that has not said its name by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,15 +43,13 @@ pub struct Engine {
     channels: Channels,
     limits: Limits,
     threads: usize,
-    functions: Vec<Function>,
     /// Executors that did not answer the last request.
     lost: Arc<Mutex<HashSet<Url>>>,
 }
 
 impl Engine {
-    /// Opens the configured engine, if there is one, without a request. Plans may call the functions, which
-    /// executors have too.
-    pub fn open(config: &Config, functions: Vec<Function>) -> Result<Option<Self>, NotBuilt> {
+    /// Opens the configured engine, if there is one, without a request.
+    pub fn open(config: &Config) -> Result<Option<Self>, NotBuilt> {
         let config::Engine::Executors(executors) = &config.store.engine else { return Ok(None) };
         let limits = Limits {
             deadline: Duration::from_secs(config.store.engine_deadline_s),
@@ -60,7 +58,7 @@ impl Engine {
         let (executors, channels) = (executors.clone().into(), Channels::new(Pass::of_this()));
         let threads = config.run.threads();
         let lost = Arc::default();
-        Ok(Some(Self { executors, channels, limits, threads, functions, lost }))
+        Ok(Some(Self { executors, channels, limits, threads, lost }))
     }
 
     /// A plan's rows, once all of them are there and have passed the guard.
@@ -102,9 +100,7 @@ impl Engine {
                 state.with_distributed_worker_connection_buffer_budget_bytes(CONNECTION_BYTES)
             })
             .map_err(lost)?;
-        let context = SessionContext::new_with_state(state.build());
-        self.functions.iter().for_each(|function| context.register_udf(function.as_ref().clone()));
-        let query = DataFrame::new(context.state(), sorted.logical_plan().clone());
+        let query = DataFrame::new(state.build(), sorted.logical_plan().clone());
         stream(query).await.map_err(lost)
     }
 
